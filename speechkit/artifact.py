@@ -1,0 +1,283 @@
+"""Folders made by exactly one command: complete or absent, skipped when up to date, leased while written.
+
+Layout of `<out>`: `config.yaml` (resolved config), `run.json` (how it was made), `log.txt`, and the outputs.
+While it is made: `<out>.partial` holds the work and `<out>.lease` names the process that does it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from speechkit import __version__, log
+from speechkit.config import Config, to_yaml
+from speechkit.errors import SpeechkitError
+
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.yaml"
+LOG_FILE = "log.txt"
+_NOT_OUTPUT = {RUN_FILE, LOG_FILE}
+_AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph"}
+_MAX_HASHED = 64 << 20
+_LIBRARIES = ("torch", "torchaudio", "lhotse", "numpy", "numba", "soundfile", "sentencepiece")
+
+
+def make_artifact(
+    out: Path,
+    *,
+    command: str,
+    config: Config,
+    inputs: Mapping[str, Path],
+    build: Callable[[Path], None],
+    force: bool = False,
+    resumable: bool = False,
+) -> bool:
+    """Make the folder `out` with `build(folder)`, unless it is up to date.
+
+    Args:
+        command: for example `data prepare`; part of the fingerprint.
+        config: everything that decides the content and is not an input file.
+        inputs: files and folders read, by role; fingerprinted by content, never by path.
+        build: writes the outputs into the folder it is given; raises to give up.
+        resumable: keep unfinished work of the same fingerprint for the next try.
+    Returns:
+        False when `out` was up to date and nothing was done.
+    Raises:
+        SpeechkitError: an input is missing, `out` is no artifact, or another process is writing it.
+    """
+    prints = {role: fingerprint(path) for role, path in inputs.items()}
+    own_print = hash_of({"command": command, "config": config.model_dump(mode="json"), "inputs": prints})
+    _restore_interrupted_swap(out)
+    _check_replaceable(out)
+    if not force and is_up_to_date(out, own_print):
+        print(f"up to date: {out}")
+        return False
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with lease(out):
+        if not force and is_up_to_date(out, own_print):  # somebody made it while we waited for the lease
+            print(f"up to date: {out}")
+            return False
+        partial = _sibling(out, "partial")
+        _prepare_partial(partial, own_print, keep=resumable and not force)
+        started, cpu = time.time(), _cpu_seconds()
+        try:
+            with log.log_to(partial / LOG_FILE):
+                build(partial)
+            (partial / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
+            (partial / "fingerprint").unlink()
+            run = {
+                "command": command,
+                "fingerprint": own_print,
+                "inputs": {role: {"path": str(inputs[role]), "fingerprint": prints[role]} for role in inputs},
+                **provenance(),
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+                "wall_seconds": round(time.time() - started, 2),
+                "cpu_seconds": round(_cpu_seconds() - cpu, 2),
+            }
+            (partial / RUN_FILE).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+            os.sync()
+            _swap_in(partial, out)
+        except BaseException:
+            if not resumable:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return True
+
+
+def is_up_to_date(out: Path, own_print: str) -> bool:
+    """True when `out` is a finished artifact with this fingerprint."""
+    try:
+        run = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(run, dict) and run.get("fingerprint") == own_print
+
+
+def hash_of(value: object) -> str:
+    """SHA-256 of a plain value, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder.
+
+    In folders, audio and files above 64 MiB count by size and modification time; run.json and log.txt do not count.
+    """
+    if path.is_file():
+        return _hash_file(path)
+    if not path.is_dir():
+        raise SpeechkitError(f"`{path}` does not exist")
+    entries: list[tuple[str, ...]] = []
+    for folder, subfolders, files in os.walk(path):
+        subfolders[:] = sorted(s for s in subfolders if s != ".git")
+        for name in sorted(set(files) - _NOT_OUTPUT):
+            file = Path(folder, name)
+            stat = file.stat()
+            by_stat = file.suffix.lower() in _AUDIO or stat.st_size > _MAX_HASHED
+            content = f"{stat.st_size}:{stat.st_mtime_ns}" if by_stat else _hash_file(file)
+            entries.append((str(file.relative_to(path)), content))
+    return hash_of(entries)
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def lease(out: Path) -> Iterator[None]:
+    """Hold `<out>.lease` while the block runs; the kernel frees it when the holder dies, even by kill -9.
+
+    Raises:
+        SpeechkitError: another process holds it; the message names host and pid.
+    """
+    path = _sibling(out, "lease")
+    stream = _lock(path)
+    if stream is None:
+        holder = path.read_text(encoding="utf-8").strip() or "another process"
+        raise SpeechkitError(f"`{out}` is being written by {holder}", hint="wait for it, or choose another --out")
+    with stream:
+        stream.truncate(0)
+        stream.write(f"pid {os.getpid()} on host {socket.gethostname()}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> IO[str] | None:
+    while True:
+        stream = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            return None
+        try:
+            if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:
+                return stream
+        except FileNotFoundError:
+            pass
+        stream.close()  # the holder before us removed this file: lock the new one
+
+
+@contextmanager
+def publish_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Write a single result file so that it appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open(mode, encoding=None if "b" in mode else "utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Publish a `--json` result: indented, keys in the order given."""
+    with publish_file(path) as stream:
+        json.dump(value, stream, indent=1, ensure_ascii=False)
+        stream.write("\n")
+
+
+def provenance() -> dict[str, object]:
+    """What `run.json` says of the program that ran: argv, versions, commit, host."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "argv": sys.argv,
+        "version": __version__,
+        "commit": git_commit(),
+        "python": sys.version.split()[0],
+        "libraries": versions,
+        "host": socket.gethostname(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the speechkit checkout that runs, `+` behind it when files differ; None when not in git."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _sibling(out: Path, suffix: str) -> Path:
+    return out.with_name(f"{out.name}.{suffix}")
+
+
+def _check_replaceable(out: Path) -> None:
+    if out.is_dir() and (not any(out.iterdir()) or (out / RUN_FILE).is_file()):
+        return
+    if out.exists() or out.is_symlink():
+        raise SpeechkitError(
+            f"`{out}` exists and was not made by speechkit", hint="choose another --out, or move it away yourself"
+        )
+
+
+def _prepare_partial(partial: Path, own_print: str, *, keep: bool) -> None:
+    mark = partial / "fingerprint"
+    if partial.is_dir() and not (keep and mark.is_file() and mark.read_text(encoding="utf-8") == own_print):
+        shutil.rmtree(partial)
+    partial.mkdir(exist_ok=True)
+    mark.write_text(own_print, encoding="utf-8")
+
+
+def _swap_in(partial: Path, out: Path) -> None:
+    old = _sibling(out, "old")
+    if out.exists():
+        if old.exists():
+            shutil.rmtree(old)
+        out.rename(old)
+    partial.rename(out)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore_interrupted_swap(out: Path) -> None:
+    old = _sibling(out, "old")
+    if old.is_dir() and not out.exists() and not _sibling(out, "lease").exists():
+        old.rename(out)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

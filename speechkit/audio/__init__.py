@@ -1,0 +1,1 @@
+"""Audio in and out (soundfile), log-mel features, perturbation."""

@@ -1,0 +1,99 @@
+"""The `speechkit` program: one file per command group; exceptions become exit codes here and nowhere else.
+
+Modules in this package import configs only; the body of each command imports what does the work,
+so that every `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from speechkit import __version__, log
+from speechkit.cli import data, decode, doctor, recipe, report, score, text, train
+from speechkit.errors import EXIT_BUG, EXIT_INTERRUPTED, SpeechkitError
+
+app = typer.Typer(
+    name="speechkit",
+    help="Speech toolkit for few texts, many speakers, noisy labels. Recipes are in egs/.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+for _group in (data, text, score, recipe):
+    app.add_typer(_group.app)
+train.register(app)
+decode.register(app)
+report.register(app)
+doctor.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"speechkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["SPEECHKIT_DEBUG"] = "1"
+    log.setup(verbose=debug)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and leave with its exit code (0, 1, 2, 3, 70, 85 or 130)."""
+    try:
+        code = app(args=None if args is None else list(args), prog_name="speechkit", standalone_mode=False)
+        sys.stdout.flush()
+    except SpeechkitError as error:
+        _leave(error.render(), error.exit_code)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"\nhint: see `{context.command_path} --help`" if context is not None else ""
+        message = error.format_message().strip().rstrip(".")
+        _leave(f"error: {message[:1].lower()}{message[1:]}{hint}", 2)
+    except (KeyboardInterrupt, Abort):
+        _leave("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:  # `speechkit ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        name = f" `{error.filename}`" if error.filename else ""
+        _leave(f"error: cannot read or write{name}: {(error.strerror or str(error)).lower()}", 1)
+    except Exception:
+        _leave_with_bug_report()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    if os.environ.get("SPEECHKIT_DEBUG"):
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _leave_with_bug_report() -> NoReturn:
+    with tempfile.NamedTemporaryFile("w", prefix="speechkit-bug-", suffix=".txt", delete=False) as stream:
+        stream.write(f"speechkit {__version__}\nargv: {sys.argv}\n{traceback.format_exc()}")
+    problem = traceback.format_exc().strip().splitlines()[-1]
+    _leave(
+        f"bug: {problem}\n  traceback: {stream.name}\nhint: this is a fault of speechkit; report it with that file",
+        EXIT_BUG,
+    )
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,16 @@
+"""Options that several commands share, spelled and described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option("--out", help="Folder or file to make; appears only when complete.")]
+Force = Annotated[bool, typer.Option("--force", help="Make it again even if it is up to date.")]
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one config key; repeatable.")]
+ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the resolved config with its meaning and exit.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")]
+Seed = Annotated[int, typer.Option("--seed", help="Randomness comes from this seed and the utterance id only.")]
+NumJobs = Annotated[int, typer.Option("--nj", min=1, help="Processes; the result does not depend on it.")]

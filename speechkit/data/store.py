@@ -1,0 +1,196 @@
+"""Read and write cut manifests (lhotse CutSets in `*.jsonl.gz`): the only form in which data passes on.
+
+Audio inside the folder of the manifest is stored by its relative path, so an artifact can be moved and
+is byte-equal wherever it was made; audio elsewhere is stored by its absolute path.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse.audio import AudioSource
+from lhotse.serialization import deserialize_item
+from lhotse.supervision import AlignmentItem
+
+from speechkit.artifact import publish_file
+from speechkit.errors import SpeechkitError
+
+CUTS_FILE = "cuts.jsonl.gz"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with its place in the utterance, in seconds from the start of the cut."""
+
+    symbol: str
+    start_seconds: float
+    duration_seconds: float
+
+
+def make_cut(
+    utt_id: str,
+    audio: Path,
+    *,
+    sampling_rate: int,
+    num_samples: int,
+    text: str,
+    speaker: str,
+    tiers: dict[str, Sequence[Word]] | None = None,
+    gender: str | None = None,
+    language: str | None = None,
+    custom: dict[str, Any] | None = None,
+) -> MonoCut:
+    """A cut that covers a whole one-channel file with one supervision; recording, supervision and cut share `utt_id`.
+
+    Args:
+        tiers: alignments by name, for example `{"word": [...], "phone": [...]}`.
+        custom: further fields of the supervision, for example `{"age": 6}`.
+    """
+    duration = num_samples / sampling_rate
+    alignment = {
+        tier: [AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8)) for w in words]
+        for tier, words in (tiers or {}).items()
+    }
+    recording = Recording(
+        id=utt_id,
+        sources=[AudioSource(type="file", channels=[0], source=str(audio))],
+        sampling_rate=sampling_rate,
+        num_samples=num_samples,
+        duration=duration,
+    )
+    supervision = SupervisionSegment(
+        id=utt_id,
+        recording_id=utt_id,
+        start=0.0,
+        duration=duration,
+        text=text,
+        speaker=speaker,
+        gender=gender,
+        language=language,
+        alignment=alignment or None,
+        custom=custom or None,
+    )
+    return MonoCut(
+        id=utt_id, start=0.0, duration=duration, channel=0, recording=recording, supervisions=[supervision]
+    )
+
+
+def load_cuts(path: Path) -> CutSet:
+    """All cuts of a manifest (`*.jsonl.gz`, `*.jsonl`, or an artifact folder that holds `cuts.jsonl.gz`).
+
+    Raises:
+        SpeechkitError: missing, empty, truncated, not JSON, not a cut, or an id twice; with file:line.
+    """
+    if path.is_dir():
+        path = path / CUTS_FILE
+    cuts: dict[str, MonoCut] = {}
+    for number, line in enumerate(_read_lines(path), start=1):
+        where = f"{path}:{number}"
+        try:
+            cut = deserialize_item(orjson.loads(line))
+        except orjson.JSONDecodeError as error:
+            raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError, NotImplementedError) as error:
+            raise SpeechkitError(
+                "not a lhotse cut", where=f"{where}  {type(error).__name__}: {error}", expected="one MonoCut per line"
+            ) from None
+        if not isinstance(cut, MonoCut):
+            raise SpeechkitError(f"a {type(cut).__name__} is not a cut of one channel", where=where, expected="MonoCut")
+        if cut.id in cuts:
+            raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
+        cuts[cut.id] = _resolve(cut, path.parent)
+    if not cuts:
+        raise SpeechkitError(f"`{path}` holds no cuts")
+    return CutSet(cuts)
+
+
+def save_cuts(cuts: Iterable[MonoCut], path: Path) -> None:
+    """Write a manifest; the same cuts give the same bytes."""
+    _save_items((_relative(cut, path.parent) for cut in cuts), path)
+
+
+def save_manifests(cuts: Iterable[MonoCut], folder: Path, final_folder: Path | None = None) -> None:
+    """Write `recordings`, `supervisions` and `cuts` (`.jsonl.gz`) of single-supervision cuts into `folder`.
+
+    Audio below `folder`, or below `final_folder` (its name once the artifact is published), is stored relative.
+    """
+    stored = [_relative(_relative(cut, folder), final_folder or folder) for cut in cuts]
+    _save_items((cut.recording for cut in stored), folder / "recordings.jsonl.gz")
+    _save_items((s for cut in stored for s in cut.supervisions), folder / "supervisions.jsonl.gz")
+    _save_items(stored, folder / CUTS_FILE)
+
+
+def audio_path(cut: MonoCut) -> Path:
+    """The file that holds the audio of a cut."""
+    return Path(cut.recording.sources[0].source)
+
+
+def words_of(cut: MonoCut) -> list[Word]:
+    """The word alignment of a cut, or an empty list."""
+    items = (cut.supervisions[0].alignment or {}).get("word", [])
+    return [Word(item.symbol, item.start, item.duration) for item in items]
+
+
+def text_of(cut: MonoCut) -> str:
+    """The transcript of a cut.
+
+    Raises:
+        SpeechkitError: the cut has not exactly one supervision with a text.
+    """
+    if len(cut.supervisions) != 1 or cut.supervisions[0].text is None:
+        raise SpeechkitError(f"cut `{cut.id}` has {len(cut.supervisions)} supervisions or no text", expected="one text")
+    return str(cut.supervisions[0].text)
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except FileNotFoundError:
+        raise SpeechkitError(f"manifest `{path}` does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = "it is truncated" if isinstance(error, EOFError) else str(error)
+        raise SpeechkitError(f"cannot read the manifest `{path}`: {reason}", hint="make it again") from None
+    return data.splitlines()
+
+
+def _save_items(items: Iterable[Any], path: Path) -> None:
+    with (
+        publish_file(path, "wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+        io.BufferedWriter(packed) as stream,
+    ):
+        for item in items:
+            stream.write(orjson.dumps(item.to_dict()) + b"\n")
+
+
+def _resolve(cut: MonoCut, folder: Path) -> MonoCut:
+    source = cut.recording.sources[0] if cut.has_recording else None
+    if source is None:
+        raise SpeechkitError(f"cut `{cut.id}` has no recording")
+    if source.type == "file" and not Path(source.source).is_absolute():
+        source.source = str((folder / source.source).resolve())
+    return cut
+
+
+def _relative(cut: MonoCut, folder: Path) -> MonoCut:
+    source = cut.recording.sources[0]
+    path = Path(source.source)
+    if source.type != "file" or not path.is_absolute():
+        return cut
+    try:
+        stored = str(path.relative_to(folder.resolve()))
+    except ValueError:
+        return cut
+    copy = deserialize_item(cut.to_dict())
+    copy.recording.sources[0].source = stored
+    return copy  # type: ignore[no-any-return]
