@@ -1,0 +1,52 @@
+# Every target does its own set-up: an environment in .venv from requirements.lock, nothing global.
+# Needs make, git and a Python 3.10-3.13; `make PYTHON=/path/to/python3.12` chooses one. uv is used when on PATH.
+
+PYTHON ?=
+UPGRADE ?=
+BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+WITHOUT := not slurm and not gpu and not k2
+
+.PHONY: help demo check test bench lock test-k2 lint clean
+help:
+	@echo "make demo      a small corpus made on the spot, models, scores and a report (minutes)"
+	@echo "make check     format, lint, types, recipes, layers, sizes, fast tests (before each commit)"
+	@echo "make test      everything that needs no GPU"
+	@echo "make bench     one script per speed claim; prints JSON lines"
+	@echo "make test-k2   the k2 functions against the real k2, in a side environment (Python 3.10)"
+	@echo "make lock      write requirements.lock anew; UPGRADE=--upgrade takes newer versions"
+	@echo "make .venv     only the environment; PYTHON=... chooses the interpreter"
+	@echo "make clean     remove caches and build folders; environments and experiments stay"
+
+.venv .venv/.stamp: tools/make_env.sh requirements.lock pyproject.toml
+	@sh tools/make_env.sh "$(PYTHON)"
+
+demo: .venv/.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" egs/fewtexts/run.sh
+
+lint: .venv/.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python tools/lint_recipes.py
+
+check: lint
+	$(PYTEST) -m "not slow and $(WITHOUT)"
+
+test: lint
+	$(PYTEST) -v -q -m "$(WITHOUT)"
+
+bench: .venv/.stamp
+	@for script in tools/bench/*.py; do \
+	  echo "# $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
+
+test-k2:
+	bash tools/test_k2.sh
+
+lock:
+	@sh tools/lock.sh $(UPGRADE)
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""Fixtures that all tests share: real corpora, golden files and the command line in process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="Rewrite the files in tests/golden.")
+
+
+@pytest.fixture(scope="session")
+def corpus_root() -> Path:
+    """The folder of real corpora: $SPEECHKIT_DATA, else ../shared/data beside the checkout; skips when absent."""
+    root = Path(os.environ.get("SPEECHKIT_DATA") or REPO.parent / "shared" / "data")
+    if not root.is_dir():
+        pytest.skip("no real corpora: set SPEECHKIT_DATA to the folder that holds fsdd/, so762/, ...")
+    return root
+
+
+@pytest.fixture
+def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`check_golden(name, text)`: the text equals tests/golden/<name>; `--update-golden` rewrites the file."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"{path} is missing: `pytest --update-golden` writes it"
+        assert text == path.read_text(encoding="utf-8"), f"differs from {path}: if meant, `pytest --update-golden`"
+
+    return check
+
+
+@dataclass(frozen=True)
+class CliResult:
+    """What one run of the program left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_speechkit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., CliResult]:
+    """`run_speechkit("score", "wer", ...)` runs the program in this process."""
+    from speechkit.cli import main
+
+    monkeypatch.delenv("SPEECHKIT_DEBUG", raising=False)
+
+    def run(*args: object) -> CliResult:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as leaving:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        code = leaving.value.code
+        return CliResult(code if isinstance(code, int) else int(bool(code)), captured.out, captured.err)
+
+    return run
