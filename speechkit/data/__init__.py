@@ -1,1 +1,1 @@
-"""Manifests: reading and writing them, preparing corpora, making synthetic ones. Only this package touches lhotse."""
+"""Manifests: read and written, prepared from corpora, made by synthesis. Only this package touches lhotse."""

@@ -48,7 +48,7 @@ def make_cut(
     language: str | None = None,
     custom: dict[str, Any] | None = None,
 ) -> MonoCut:
-    """A cut that covers a whole one-channel file with one supervision; recording, supervision and cut share `utt_id`.
+    """A cut that covers a whole file with one supervision; recording, supervision and cut share `utt_id`.
 
     Args:
         tiers: alignments by name, for example `{"word": [...], "phone": [...]}`.
@@ -56,7 +56,9 @@ def make_cut(
     """
     duration = num_samples / sampling_rate
     alignment = {
-        tier: [AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8)) for w in words]
+        tier: [
+            AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8)) for w in words
+        ]
         for tier, words in (tiers or {}).items()
     }
     recording = Recording(
@@ -98,18 +100,29 @@ def load_cuts(path: Path) -> CutSet:
             cut = deserialize_item(orjson.loads(line))
         except orjson.JSONDecodeError as error:
             raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
-        except (KeyError, TypeError, ValueError, AttributeError, AssertionError, NotImplementedError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            AssertionError,
+            NotImplementedError,
+        ) as error:
             raise SpeechkitError(
-                "not a lhotse cut", where=f"{where}  {type(error).__name__}: {error}", expected="one MonoCut per line"
+                "not a lhotse cut",
+                where=f"{where}  {type(error).__name__}: {error}",
+                expected="one MonoCut per line",
             ) from None
         if not isinstance(cut, MonoCut):
-            raise SpeechkitError(f"a {type(cut).__name__} is not a cut of one channel", where=where, expected="MonoCut")
+            raise SpeechkitError(
+                f"a {type(cut).__name__} is not a cut of one channel", where=where, expected="MonoCut"
+            )
         if cut.id in cuts:
             raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
         cuts[cut.id] = _resolve(cut, path.parent)
     if not cuts:
         raise SpeechkitError(f"`{path}` holds no cuts")
-    return CutSet(cuts)
+    return CutSet(list(cuts.values()))
 
 
 def save_cuts(cuts: Iterable[MonoCut], path: Path) -> None:
@@ -120,7 +133,7 @@ def save_cuts(cuts: Iterable[MonoCut], path: Path) -> None:
 def save_manifests(cuts: Iterable[MonoCut], folder: Path, final_folder: Path | None = None) -> None:
     """Write `recordings`, `supervisions` and `cuts` (`.jsonl.gz`) of single-supervision cuts into `folder`.
 
-    Audio below `folder`, or below `final_folder` (its name once the artifact is published), is stored relative.
+    Audio below `folder`, or below `final_folder` (its name once published), is stored relative.
     """
     stored = [_relative(_relative(cut, folder), final_folder or folder) for cut in cuts]
     _save_items((cut.recording for cut in stored), folder / "recordings.jsonl.gz")
@@ -146,7 +159,9 @@ def text_of(cut: MonoCut) -> str:
         SpeechkitError: the cut has not exactly one supervision with a text.
     """
     if len(cut.supervisions) != 1 or cut.supervisions[0].text is None:
-        raise SpeechkitError(f"cut `{cut.id}` has {len(cut.supervisions)} supervisions or no text", expected="one text")
+        raise SpeechkitError(
+            f"cut `{cut.id}` has {len(cut.supervisions)} supervisions or no text", expected="one text"
+        )
     return str(cut.supervisions[0].text)
 
 
@@ -170,7 +185,14 @@ def _save_items(items: Iterable[Any], path: Path) -> None:
         io.BufferedWriter(packed) as stream,
     ):
         for item in items:
-            stream.write(orjson.dumps(item.to_dict()) + b"\n")
+            stream.write(orjson.dumps(item.to_dict(), default=_plain) + b"\n")
+
+
+def _plain(value: object) -> Any:
+    """Alignment items are named tuples, which orjson refuses."""
+    if isinstance(value, AlignmentItem):
+        return value.serialize()
+    raise TypeError(f"{type(value).__name__} can not be stored")
 
 
 def _resolve(cut: MonoCut, folder: Path) -> MonoCut:

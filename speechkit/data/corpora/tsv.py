@@ -1,0 +1,158 @@
+"""Corpus `tsv`: a table with path (relative to the table), id, speaker, text; further columns are kept.
+
+`gender` and `lang` go to the supervision's own fields, other columns to its custom fields;
+sr, samples and dur are compared with the audio file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lhotse import MonoCut
+
+from speechkit import log
+from speechkit.audio.io import AudioInfo, audio_info, read_audio
+from speechkit.data.config import TsvConfig
+from speechkit.data.corpora.items import BadItem, Prepared, repeated_ids
+from speechkit.data.corpora.tables import Row, filter_rows, read_table
+from speechkit.data.store import make_cut
+from speechkit.errors import SpeechkitError
+
+MANIFEST = "manifest.tsv"
+_WHOLE_NUMBERS = {"age", "digit", "take"}
+_NOT_CUSTOM = {"id", "path", "speaker", "text", "sr", "samples", "dur", "lang"}
+_DUR_TOLERANCE_SECONDS = 0.02  # tables round
+
+
+def prepare(source: Path, out: Path, config: TsvConfig, *, num_jobs: int) -> Prepared:
+    """Cuts of a table, or of the `manifest.tsv` in a folder.
+
+    Raises:
+        SpeechkitError: the table is missing, empty or lacks a column.
+    """
+    path = find_table(source)
+    rows, bad = read_table(path, ["path", "id", "speaker", config.text_column])
+    rows = filter_rows(rows, config.where)
+    return cuts_from_rows(rows, bad, path.parent, config, num_jobs=num_jobs)
+
+
+def find_table(source: Path) -> Path:
+    """The table itself, or `manifest.tsv` in the folder.
+
+    Raises:
+        SpeechkitError: neither exists.
+    """
+    if source.is_file():
+        return source
+    if not (source / MANIFEST).is_file():
+        raise SpeechkitError(
+            f"no `{MANIFEST}` in `{source}`", expected=f"a folder with {MANIFEST}, or a .tsv file"
+        )
+    return source / MANIFEST
+
+
+def cuts_from_rows(
+    rows: list[Row], bad: list[BadItem], folder: Path, config: TsvConfig, *, num_jobs: int
+) -> Prepared:
+    """One cut per row whose fields and audio are sound; the others join `bad`, with every reason."""
+    bad = bad + repeated_ids((row["id"], row.where) for row in rows if row["id"])
+    twice = {item.where for item in bad}
+    candidates = [row for row in rows if row.where not in twice]
+    cuts: list[MonoCut] = []
+    counts: Counter[str] = Counter()
+    with ThreadPoolExecutor(num_jobs) as pool:
+        results = pool.map(lambda row: _open_row(row, folder, config), candidates)
+        for row, (info, reasons) in log.track(
+            zip(candidates, results, strict=True), "reading headers", total=len(candidates)
+        ):
+            if reasons or info is None:
+                bad.append(BadItem(row.where, row["id"] or "-", "; ".join(reasons)))
+                continue
+            counts["files have more than one channel: the first is used"] += info.num_channels > 1
+            cuts.append(_cut_of_row(row, info, folder, config))
+    notes = [f"{count} {text}" for text, count in counts.items() if count]
+    return Prepared(cuts, bad, notes)
+
+
+def _open_row(row: Row, folder: Path, config: TsvConfig) -> tuple[AudioInfo | None, list[str]]:
+    """The audio header of a row, and every reason why the row is no use."""
+    reasons = [f"empty `{name}`" for name in ("id", "path", "speaker", config.text_column) if not row[name]]
+    if " " in row["id"]:
+        reasons.append("the id holds a blank")
+    if not row["path"]:
+        return None, reasons
+    path = _audio_of(row, folder)
+    try:
+        info = check_audio_file(path, read_end=config.check_audio)
+    except SpeechkitError as error:
+        return None, [*reasons, error.what]
+    if config.check_audio:
+        reasons += _mismatches(row, info)
+    return info, reasons
+
+
+def check_audio_file(path: Path, *, read_end: bool) -> AudioInfo:
+    """The header of a file that holds samples.
+
+    Args:
+        read_end: decode the last sample, too: a truncated FLAC file still declares its full length.
+    Raises:
+        SpeechkitError: missing, empty, unreadable, truncated or without samples.
+    """
+    info = audio_info(path)
+    if info.num_samples == 0:
+        raise SpeechkitError(f"audio file `{path}` holds no samples")
+    if read_end:
+        read_audio(path, start_sample=info.num_samples - 1, num_samples=1)
+    return info
+
+
+def _mismatches(row: Row, info: AudioInfo) -> Iterator[str]:
+    for column, actual, tolerance in (
+        ("sr", info.sampling_rate, 0.0),
+        ("samples", info.num_samples, 0.0),
+        ("dur", info.duration_seconds, _DUR_TOLERANCE_SECONDS),
+    ):
+        declared = row.get(column)
+        if not declared:
+            continue
+        try:
+            value = float(declared)
+        except ValueError:
+            yield f"`{column}` is not a number: {declared}"
+            continue
+        if not abs(value - actual) <= tolerance:
+            yield f"`{column}` says {declared}, the file has {actual:.10g}"
+
+
+def _audio_of(row: Row, folder: Path) -> Path:
+    return Path(os.path.abspath(folder / row["path"]))
+
+
+def _cut_of_row(row: Row, info: AudioInfo, folder: Path, config: TsvConfig) -> MonoCut:
+    return make_cut(
+        row["id"],
+        _audio_of(row, folder),
+        sampling_rate=info.sampling_rate,
+        num_samples=info.num_samples,
+        text=change_case(" ".join(row[config.text_column].split()), config.case),
+        speaker=row["speaker"],
+        gender=row.get("gender") or None,
+        language=row.get("lang") or None,
+        custom=_custom_fields(row.fields, config.text_column),
+    )
+
+
+def change_case(text: str, case: str) -> str:
+    """The text in `lower`, `upper` or the case it has (`keep`)."""
+    return text.lower() if case == "lower" else text.upper() if case == "upper" else text
+
+
+def _custom_fields(fields: dict[str, str], text_column: str) -> dict[str, Any]:
+    kept = {k: v for k, v in fields.items() if v and k not in _NOT_CUSTOM and k != text_column}
+    return {k: int(v) if k in _WHOLE_NUMBERS and v.isdecimal() else v for k, v in kept.items()}
