@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def corpus_root() -> Path:
-    """The folder of real corpora: $SPEECHKIT_DATA, else ../shared/data beside the checkout; skips when absent."""
+    """The folder of real corpora: $SPEECHKIT_DATA, else ../shared/data; skips when absent."""
     root = Path(os.environ.get("SPEECHKIT_DATA") or REPO.parent / "shared" / "data")
     if not root.is_dir():
         pytest.skip("no real corpora: set SPEECHKIT_DATA to the folder that holds fsdd/, so762/, ...")
@@ -28,7 +28,7 @@ def corpus_root() -> Path:
 
 @pytest.fixture
 def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`check_golden(name, text)`: the text equals tests/golden/<name>; `--update-golden` rewrites the file."""
+    """`check_golden(name, text)`: the text equals tests/golden/<name>; `--update-golden` rewrites it."""
 
     def check(name: str, text: str) -> None:
         path = GOLDEN / name
@@ -36,7 +36,9 @@ def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         assert path.is_file(), f"{path} is missing: `pytest --update-golden` writes it"
-        assert text == path.read_text(encoding="utf-8"), f"differs from {path}: if meant, `pytest --update-golden`"
+        assert text == path.read_text(encoding="utf-8"), (
+            f"differs from {path}: if meant, `pytest --update-golden`"
+        )
 
     return check
 
