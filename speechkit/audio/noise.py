@@ -46,7 +46,9 @@ def synthetic_rir(
     """
     num_samples = max(2, int(rt60_seconds * sampling_rate))
     time = np.arange(num_samples, dtype=np.float32) / sampling_rate
-    tail = gen.standard_normal(num_samples, dtype=np.float32) * np.exp(np.float32(-6.908 / rt60_seconds) * time)
+    tail = gen.standard_normal(num_samples, dtype=np.float32) * np.exp(
+        np.float32(-6.908 / rt60_seconds) * time
+    )
     tail[0] = 0.0
     energy = float(np.sum(tail * tail))
     tail *= np.float32(np.sqrt(10.0 ** (-direct_to_reverb_db / 10.0) / max(energy, 1e-12)))

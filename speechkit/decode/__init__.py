@@ -1,0 +1,1 @@
+"""From log-probs to texts."""

@@ -1,0 +1,1 @@
+"""Models: layers, loss and log-probs. The trainer knows `loss(batch, progress=...)` only."""

@@ -1,0 +1,1 @@
+"""Training: plan -> batches -> loss -> optimiser, with checkpoints that resume bit for bit."""

@@ -1,0 +1,102 @@
+"""Perturbation of training audio: speed, level, room, noise on samples; tilt and SpecAugment on features.
+
+Every draw comes from a generator seeded by (seed, epoch, utterance id) and a fixed order of draws, so the
+same utterance is perturbed alike for any batch, worker or job. SpecAugment: Park et al. 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+import torch
+from scipy.signal import firwin, resample_poly
+from torch import Tensor
+
+from speechkit.audio.config import AugmentConfig
+from speechkit.audio.noise import coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
+from speechkit.rng import rng
+
+_SPEED_STEPS = 40  # speeds are multiples of 1/40, so that few resampling filters serve all
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One utterance's perturbation in one epoch, apart from the noise samples themselves."""
+
+    speed: float
+    mel_warp: float
+    tilt: float
+    gen: np.random.Generator
+
+
+def draw(config: AugmentConfig, *, seed: int, epoch: int, utt_id: str, max_speed: float = 2.0) -> Draw:
+    """Draw the perturbation of an utterance; `max_speed` keeps it long enough for its text."""
+    gen = rng(seed, "augment", epoch, utt_id)
+    speed = round(_uniform(gen, config.speed) * _SPEED_STEPS) / _SPEED_STEPS
+    if speed > max_speed:
+        speed = int(max_speed * _SPEED_STEPS) / _SPEED_STEPS
+    warp = round(_uniform(gen, config.mel_warp), 2)
+    return Draw(speed=speed, mel_warp=warp, tilt=config.tilt * float(gen.standard_normal()), gen=gen)
+
+
+def perturb_samples(
+    samples: np.ndarray, config: AugmentConfig, chosen: Draw, sampling_rate: int
+) -> np.ndarray:
+    """Speed, room, noise and level of one utterance, float32 (S',); S' = S / speed."""
+    gen = chosen.gen
+    out = change_speed(samples, chosen.speed)
+    if gen.random() < config.rir_prob:
+        rt60, direct_db = _uniform(gen, config.rir_rt60_seconds), _uniform(gen, config.rir_direct_db)
+        out = convolve_rir(out, synthetic_rir(rt60, sampling_rate, gen, direct_to_reverb_db=direct_db))
+    if gen.random() < config.noise_prob:
+        exponent, snr_db = _uniform(gen, config.noise_exponent), _uniform(gen, config.noise_snr_db)
+        out = mix_at_snr(out, coloured_noise(len(out), exponent, gen), snr_db)
+    gain = np.float32(10.0 ** (_uniform(gen, config.level_db) / 20.0))
+    return out * gain
+
+
+def perturb_features(features_TF: Tensor, config: AugmentConfig, chosen: Draw) -> None:
+    """Tilt the spectrum and mask bands and stretches of one utterance (T, F), in place."""
+    gen = chosen.gen
+    num_frames, num_mels = features_TF.shape
+    if chosen.tilt:
+        features_TF += chosen.tilt * torch.linspace(-1.0, 1.0, num_mels)
+    for _ in range(config.freq_masks):
+        width = int(gen.integers(0, config.freq_mask_bands + 1))
+        start = int(gen.integers(0, max(1, num_mels - width + 1)))
+        features_TF[:, start : start + width] = 0.0
+    for _ in range(config.time_masks):
+        width = min(int(gen.integers(0, config.time_mask_frames + 1)), num_frames // 4)
+        start = int(gen.integers(0, max(1, num_frames - width + 1)))
+        features_TF[start : start + width] = 0.0
+
+
+def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
+    """Play faster (speed > 1) or slower by polyphase resampling; pitch and formants move along; float32."""
+    if speed == 1.0:
+        return samples
+    return _resample(samples, _SPEED_STEPS, round(speed * _SPEED_STEPS))
+
+
+def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
+    """Change the sampling rate by polyphase filtering, float32 (S * rate_out / rate_in,)."""
+    return samples if rate_in == rate_out else _resample(samples, rate_out, rate_in)
+
+
+def _resample(samples: np.ndarray, up: int, down: int) -> np.ndarray:
+    common = gcd(up, down)
+    up, down = up // common, down // common
+    return resample_poly(samples, up, down, window=_low_pass(max(up, down))).astype(np.float32)
+
+
+@lru_cache(maxsize=128)
+def _low_pass(rate: int) -> np.ndarray:
+    # the filter scipy would design anew at every call
+    return firwin(20 * rate + 1, 1.0 / rate, window=("kaiser", 5.0)).astype(np.float32)
+
+
+def _uniform(gen: np.random.Generator, bounds: tuple[float, float]) -> float:
+    return float(gen.uniform(*bounds))

@@ -1,0 +1,205 @@
+"""From cuts to tensors: utterances, batches, frame labels; the same for training, decoding and scoring."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lhotse import MonoCut
+from torch import Tensor
+
+from speechkit import log
+from speechkit.audio import augment
+from speechkit.audio.config import AugmentConfig, FeatureConfig
+from speechkit.audio.features import log_mel
+from speechkit.audio.io import read_audio
+from speechkit.data.store import Word, audio_path, text_of, words_of
+from speechkit.errors import SpeechkitError
+from speechkit.text.tokenizer import Tokenizer
+
+IGNORED_LABEL = -100  # frame without a known label, as torch's cross-entropy expects it
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What training and decoding need of a cut; times in seconds from its start."""
+
+    utt_id: str
+    audio: Path
+    start_sample: int
+    num_samples: int
+    sampling_rate: int
+    text: str
+    words: tuple[Word, ...] = ()
+    tokens: tuple[int, ...] = ()
+    max_speed: float = 2.0
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length in seconds."""
+        return self.num_samples / self.sampling_rate
+
+
+@dataclass
+class Batch:
+    """A padded group of utterances.
+
+    features_BTF float32; num_frames_B int64; tokens_BU int64 padded with 0; num_tokens_B int64;
+    frame_labels_BT int64 token of each feature frame (0 outside words, -100 unknown), or None when no word times.
+    """
+
+    utt_ids: list[str]
+    features_BTF: Tensor
+    num_frames_B: Tensor
+    tokens_BU: Tensor
+    num_tokens_B: Tensor
+    frame_labels_BT: Tensor | None
+    audio_seconds: float
+
+    def __len__(self) -> int:
+        return len(self.utt_ids)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        labels = self.frame_labels_BT
+        return Batch(
+            self.utt_ids,
+            self.features_BTF.to(device),
+            self.num_frames_B.to(device),
+            self.tokens_BU.to(device),
+            self.num_tokens_B.to(device),
+            None if labels is None else labels.to(device),
+            self.audio_seconds,
+        )
+
+
+def utterances_of(cuts: Iterable[MonoCut], config: FeatureConfig) -> list[Utterance]:
+    """The utterances of a manifest, checked against the sampling rate of the features.
+
+    Raises:
+        SpeechkitError: recordings slower than `config.sampling_rate`, listed by id.
+    """
+    utterances, slow = [], []
+    rates: Counter[int] = Counter()
+    for cut in cuts:
+        rate = cut.recording.sampling_rate
+        rates[rate] += 1
+        if rate < config.sampling_rate:
+            slow.append(f"{cut.id}  {rate} Hz  {audio_path(cut)}")
+        utterances.append(
+            Utterance(
+                utt_id=cut.id,
+                audio=audio_path(cut),
+                start_sample=round(cut.start * rate),
+                num_samples=round(cut.duration * rate),
+                sampling_rate=rate,
+                text=text_of(cut),
+                words=tuple(words_of(cut)),
+            )
+        )
+    if slow:
+        raise SpeechkitError(
+            f"{len(slow)} of {len(utterances)} utterances are sampled below features.sampling_rate={config.sampling_rate}",
+            where=slow,
+            hint=f"--set features.sampling_rate={min(rates)} (then the faster ones are down-sampled)",
+        )
+    for rate, count in sorted(rates.items()):
+        if rate > config.sampling_rate:
+            log.info(
+                f"{count} utterances of {rate} Hz are down-sampled to {config.sampling_rate} Hz when read"
+            )
+    return utterances
+
+
+class BatchMaker:
+    """Reads, perturbs and pads utterances; a pure function of (seed, epoch, utterances).
+
+    Args:
+        augmentation: none for decoding and development sets.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        features: FeatureConfig,
+        *,
+        augmentation: AugmentConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.features = features
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __call__(self, utterances: Sequence[Utterance], epoch: int = 0) -> Batch:
+        """Make one batch; `epoch` selects the perturbation.
+
+        Raises:
+            SpeechkitError: an audio file is missing, unreadable or too short; it names the file.
+        """
+        rate = self.features.sampling_rate
+        draws: list[augment.Draw | None] = []
+        waves: list[np.ndarray] = []
+        for utt in utterances:
+            samples, _ = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
+            samples = augment.resample(samples, utt.sampling_rate, rate)
+            chosen = None
+            if self.augmentation is not None:
+                chosen = augment.draw(
+                    self.augmentation, seed=self.seed, epoch=epoch, utt_id=utt.utt_id, max_speed=utt.max_speed
+                )
+                samples = augment.perturb_samples(samples, self.augmentation, chosen, rate)
+            waves.append(samples)
+            draws.append(chosen)
+        num_samples_B = torch.tensor([len(wave) for wave in waves])
+        samples_BS = torch.zeros(len(waves), int(num_samples_B.max()))
+        for row, wave in zip(samples_BS, waves, strict=True):
+            row[: len(wave)] = torch.from_numpy(wave)
+        warps = [chosen.mel_warp for chosen in draws if chosen is not None]
+        features_BTF, num_frames_B = log_mel(samples_BS, num_samples_B, self.features, warps=warps or None)
+        for row, size, chosen in zip(features_BTF, num_frames_B.tolist(), draws, strict=True):
+            if chosen is not None and self.augmentation is not None:
+                augment.perturb_features(row[:size], self.augmentation, chosen)
+        speeds = [1.0 if chosen is None else chosen.speed for chosen in draws]
+        return self._assemble(utterances, features_BTF, num_frames_B, speeds)
+
+    def _assemble(
+        self, utterances: Sequence[Utterance], features_BTF: Tensor, num_frames_B: Tensor, speeds: list[float]
+    ) -> Batch:
+        num_tokens_B = torch.tensor([len(utt.tokens) for utt in utterances])
+        tokens_BU = torch.zeros(len(utterances), max(1, int(num_tokens_B.max())), dtype=torch.int64)
+        for row, utt in zip(tokens_BU, utterances, strict=True):
+            row[: len(utt.tokens)] = torch.tensor(utt.tokens)
+        labels = None
+        if any(utt.words for utt in utterances):
+            labels = torch.full(features_BTF.shape[:2], IGNORED_LABEL)
+            for row, utt, size, speed in zip(labels, utterances, num_frames_B.tolist(), speeds, strict=True):
+                if utt.words:
+                    row[:size] = self._frame_labels(utt, size, speed)
+        return Batch(
+            utt_ids=[utt.utt_id for utt in utterances],
+            features_BTF=features_BTF,
+            num_frames_B=num_frames_B,
+            tokens_BU=tokens_BU,
+            num_tokens_B=num_tokens_B,
+            frame_labels_BT=labels,
+            audio_seconds=float(
+                sum(utt.duration_seconds / s for utt, s in zip(utterances, speeds, strict=True))
+            ),
+        )
+
+    def _frame_labels(self, utt: Utterance, size: int, speed: float) -> Tensor:
+        """Token of each frame (T,): a word's frames are shared evenly among its tokens, silence is blank."""
+        labels = torch.zeros(size, dtype=torch.int64)
+        frames_per_second = 1000.0 / self.features.hop_ms / speed
+        for word in utt.words:
+            tokens = self.tokenizer.encode(word.symbol)
+            edges = word.start_seconds + word.duration_seconds * np.arange(len(tokens) + 1) / len(tokens)
+            frames = np.round(edges * frames_per_second).astype(int)
+            for token, start, end in zip(tokens, frames[:-1], frames[1:], strict=True):
+                labels[start : max(start + 1, end)] = token
+        return labels

@@ -1,0 +1,63 @@
+"""CTC model: an encoder, a linear output, and a second output for the frame loss."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from speechkit.data.batch import IGNORED_LABEL, Batch
+from speechkit.models.config import CtcConfig
+from speechkit.models.loss import Loss
+from speechkit.nn.encoder import make_encoder
+
+
+class CtcModel(nn.Module):
+    """Log-probs of tokens per encoder frame; blank is token 0."""
+
+    def __init__(self, config: CtcConfig, *, num_mels: int, num_tokens: int) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = make_encoder(num_mels, config.encoder)
+        self.output = nn.Linear(int(self.encoder.dim), num_tokens)  # type: ignore[arg-type]
+        self.frame_output = nn.Linear(int(self.encoder.dim), num_tokens)  # type: ignore[arg-type]
+
+    def forward(self, features_BTF: Tensor, num_frames_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Natural log-probs (B, T', V) float32 and encoder frames (B,)."""
+        x_BTD, encoder_frames_B = self.encoder(features_BTF, num_frames_B)
+        return self.output(x_BTD).float().log_softmax(-1), encoder_frames_B
+
+    def loss(self, batch: Batch, *, progress: float) -> Loss:
+        """CTC loss plus the weighted frame loss, both per token or frame.
+
+        Args:
+            progress: share of training done, in [0, 1]; the weight of the frame loss falls with it.
+        """
+        x_BTD, encoder_frames_B = self.encoder(batch.features_BTF, batch.num_frames_B)
+        log_probs_TBV = self.output(x_BTD).float().log_softmax(-1).transpose(0, 1)
+        ctc = nn.functional.ctc_loss(
+            log_probs_TBV, batch.tokens_BU, encoder_frames_B, batch.num_tokens_B, reduction="sum"
+        )
+        ctc = ctc / batch.num_tokens_B.sum().clamp(min=1)
+        parts = {"ctc": ctc.detach()}
+        weight = self._frame_weight(progress)
+        total = ctc
+        if weight > 0 and batch.frame_labels_BT is not None:
+            frame = self._frame_loss(x_BTD, batch.frame_labels_BT)
+            total = ctc + weight * frame
+            parts["frame"] = frame.detach()
+        return Loss(total, parts)
+
+    def _frame_weight(self, progress: float) -> float:
+        config = self.config.frame_loss
+        return config.weight * max(0.0, 1.0 - progress / config.end_share) if config.end_share else 0.0
+
+    def _frame_loss(self, x_BTD: Tensor, labels_BT: Tensor) -> Tensor:
+        # the label in the middle of the feature frames that an encoder frame stands for
+        factor = int(self.encoder.factor)  # type: ignore[arg-type]
+        missing = factor * x_BTD.shape[1] - labels_BT.shape[1]
+        labels_BT = nn.functional.pad(labels_BT, (0, missing), value=IGNORED_LABEL)
+        labels_BT = labels_BT[:, factor // 2 :: factor]
+        logits_BTV = self.frame_output(x_BTD).float()
+        loss = nn.functional.cross_entropy(
+            logits_BTV.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORED_LABEL, reduction="sum"
+        )
+        return loss / (labels_BT != IGNORED_LABEL).sum().clamp(min=1)

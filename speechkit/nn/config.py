@@ -1,0 +1,56 @@
+"""The encoders to choose from, by `kind`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from speechkit.config import Config
+
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+Factor = Literal[2, 4, 8]
+
+
+class DsConvConfig(Config):
+    """Depthwise-separable residual convolutions: fast on a CPU, no recurrence."""
+
+    kind: Literal["ds_conv"] = "ds_conv"
+    dim: int = Field(160, ge=8, description="width of the encoder")
+    num_blocks: int = Field(6, ge=1, description="residual blocks")
+    kernel: int = Field(9, ge=1, description="width of the depthwise convolution in encoder frames, odd")
+    subsampling: Factor = Field(4, description="feature frames per encoder frame")
+    subsampling_channels: int = Field(32, ge=1, description="channels of the 2-D convolutions in front")
+    dropout: Dropout = Field(0.1, description="dropout in each block")
+
+
+class ConvBlstmConfig(Config):
+    """Strided convolutions, then a bidirectional LSTM."""
+
+    kind: Literal["conv_blstm"] = "conv_blstm"
+    dim: int = Field(
+        192, ge=8, description="width of the convolutions; the LSTM has half of it in each direction"
+    )
+    num_layers: int = Field(
+        1, ge=1, description="LSTM layers; one leaves the blank plateau sooner on small corpora"
+    )
+    stack: int = Field(3, ge=1, description="feature frames stacked before the first convolution")
+    stride: Literal[1, 2] = Field(2, description="stride of the second convolution")
+    dropout: Dropout = Field(0.15, description="dropout before and after the LSTM")
+
+
+class FastConformerConfig(Config):
+    """Conformer with 4x or 8x depthwise subsampling and rotary positions (Rekesh et al. 2023)."""
+
+    kind: Literal["fastconformer"] = "fastconformer"
+    dim: int = Field(144, ge=8, description="width of the encoder; a multiple of num_heads")
+    num_blocks: int = Field(6, ge=1, description="conformer blocks")
+    num_heads: int = Field(4, ge=1, description="attention heads")
+    ff_factor: int = Field(4, ge=1, description="width of the feed-forward layers, in multiples of dim")
+    kernel: int = Field(9, ge=1, description="width of the depthwise convolution in encoder frames, odd")
+    subsampling: Literal[4, 8] = Field(8, description="feature frames per encoder frame")
+    subsampling_channels: int = Field(32, ge=1, description="channels of the 2-D convolutions in front")
+    dropout: Dropout = Field(0.1, description="dropout in each block")
+
+
+EncoderConfig = Annotated[DsConvConfig | ConvBlstmConfig | FastConformerConfig, Field(discriminator="kind")]

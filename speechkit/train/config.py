@@ -1,0 +1,69 @@
+"""The configuration of `speechkit train`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from speechkit.audio.config import AugmentConfig, FeatureConfig
+from speechkit.config import Config
+from speechkit.data.config_batch import BatchConfig
+from speechkit.models.config import CtcConfig, ModelConfig
+
+
+class TokenizerConfig(Config):
+    """Model symbols, learned from the training texts."""
+
+    kind: Literal["char", "word", "bpe", "unigram"] = Field("char", description="what a token is")
+    size: int | None = Field(None, ge=2, description="number of pieces for bpe and unigram")
+
+
+class OptimConfig(Config):
+    """AdamW with warm-up, a flat part and a cosine to 1 % of the peak."""
+
+    num_steps: int = Field(1000, ge=1, description="optimiser updates")
+    lr: float = Field(3e-3, gt=0, description="peak learning rate")
+    warmup_steps: int = Field(50, ge=0, description="linear rise of the learning rate")
+    flat_share: float = Field(0.4, ge=0, le=1, description="share of training before the learning rate falls")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the gradient mean")
+    beta2: float = Field(0.98, ge=0, lt=1, description="decay of the squared gradient mean")
+    weight_decay: float = Field(0.02, ge=0, description="decay of weight matrices; vectors are spared")
+    clip_norm: float = Field(2.0, gt=0, description="largest gradient norm")
+
+
+class CheckpointConfig(Config):
+    """When training is written down."""
+
+    every_steps: int = Field(200, ge=1, description="steps between checkpoints")
+    keep: int = Field(
+        2, ge=1, description="newest checkpoints kept; the older ones serve if the newest is damaged"
+    )
+
+
+class TrainConfig(Config):
+    """Everything that decides a training run besides the manifests."""
+
+    model: ModelConfig = Field(CtcConfig(), description="what is trained")
+    tokenizer: TokenizerConfig = Field(TokenizerConfig(), description="model symbols")
+    features: FeatureConfig = Field(FeatureConfig(), description="log-mel features")
+    augment: AugmentConfig = Field(AugmentConfig(), description="perturbation of the training audio")
+    batch: BatchConfig = Field(BatchConfig(), description="batches")
+    optim: OptimConfig = Field(OptimConfig(), description="optimiser")
+    checkpoint: CheckpointConfig = Field(CheckpointConfig(), description="checkpoints")
+    average_decay: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        description="exponential average of the weights, used for decoding; 0: the last weights",
+    )
+    dev_every_steps: int = Field(
+        500, ge=0, description="steps between looks at the dev set; 0: at the end only"
+    )
+    log_every_steps: int = Field(50, ge=1, description="steps between log lines; train.jsonl has every step")
+    seed: int = Field(0, ge=0, description="decides initial weights, batches, dropout and perturbation")
+    threads: int = Field(1, ge=1, description="CPU threads of torch; more change the last bits of the result")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the model runs")
+    num_workers: int = Field(
+        0, ge=0, description="processes that make batches; the result does not depend on it"
+    )
