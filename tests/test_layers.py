@@ -85,8 +85,7 @@ def test_relative_and_star_imports_are_not_used() -> None:
 
 def test_no_import_cycles() -> None:
     edges = {
-        m.name: {i.target for i in own_imports(m) if not i.only_for_types and i.target != "speechkit"}
-        - {m.name}
+        m.name: {i.target for i in own_imports(m) if not i.only_for_types and i.target != "speechkit"} - {m.name}
         for m in modules()
     }
     cycles, done = [], set()
@@ -117,9 +116,7 @@ def test_optional_packages_are_imported_inside_functions_of_one_file() -> None:
             if not fnmatch.fnmatch(str(module.path), OPTIONAL[package]):
                 faults.append(f"{module.at(item.line)}  {package} belongs to {OPTIONAL[package]}")
     faults += [
-        f"{', '.join(sorted(h))}  import {p}: keep one file"
-        for p, h in homes.items()
-        if len(h) > 1 and p != "k2"
+        f"{', '.join(sorted(h))}  import {p}: keep one file" for p, h in homes.items() if len(h) > 1 and p != "k2"
     ]
     assert not faults, complain("optional package in the wrong place", faults)
 
@@ -129,9 +126,7 @@ def test_only_data_imports_lhotse() -> None:
         module.at(item.line)
         for module in modules()
         for item in module.imports
-        if item.target.split(".")[0] == "lhotse"
-        and room_of(module.name) != "data"
-        and not item.only_for_types
+        if item.target.split(".")[0] == "lhotse" and room_of(module.name) != "data" and not item.only_for_types
     ]
     assert not faults, complain(
         "lhotse is imported outside speechkit/data (for annotations: under TYPE_CHECKING)", faults

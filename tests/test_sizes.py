@@ -20,9 +20,7 @@ def all_functions() -> list[tuple[Module, Function, bool]]:
 
 
 def test_files_are_short() -> None:
-    faults = [
-        f"{m.path}:1  {m.text.count(chr(10))} lines" for m in modules() if m.text.count("\n") > MAX_FILE_LINES
-    ]
+    faults = [f"{m.path}:1  {m.text.count(chr(10))} lines" for m in modules() if m.text.count("\n") > MAX_FILE_LINES]
     assert not faults, complain(f"file of more than {MAX_FILE_LINES} lines", faults)
 
 
@@ -33,16 +31,12 @@ def test_long_files_say_why_in_their_first_comment() -> None:
         head = "\n".join(module.text.splitlines()[:25])
         if num_lines > REASON_ABOVE and not re.search(r"^#.*\w", head, flags=re.MULTILINE):
             faults.append(f"{module.path}:1  {num_lines} lines")
-    assert not faults, complain(
-        f"file of more than {REASON_ABOVE} lines without a comment that says why", faults
-    )
+    assert not faults, complain(f"file of more than {REASON_ABOVE} lines without a comment that says why", faults)
 
 
 def test_functions_are_short() -> None:
     sizes = [(num_code_lines(f, m.text.splitlines()), m.at(f.lineno), f.name) for m, f, _ in all_functions()]
-    faults = [
-        f"{where}  {name}: {size} code lines" for size, where, name in sizes if size > MAX_FUNCTION_LINES
-    ]
+    faults = [f"{where}  {name}: {size} code lines" for size, where, name in sizes if size > MAX_FUNCTION_LINES]
     assert not faults, complain(f"function of more than {MAX_FUNCTION_LINES} code lines", faults)
     p95 = percentile95([size for size, _, _ in sizes])
     longest = [f"{where}  {name}: {size}" for size, where, name in sorted(sizes, reverse=True)[:20]]
@@ -61,28 +55,16 @@ def test_nesting_is_shallow() -> None:
             faults.append(depths[-1][1])
     assert not faults, complain(f"function nested deeper than {MAX_NESTING}", faults)
     deepest = [text for _, text in sorted(depths, reverse=True)[:20]]
-    assert percentile95([depth for depth, _ in depths]) <= P95_NESTING, complain(
-        "too many deep ones:", deepest
-    )
+    assert percentile95([depth for depth, _ in depths]) <= P95_NESTING, complain("too many deep ones:", deepest)
 
 
 def test_everything_public_has_a_docstring() -> None:
-    faults = [
-        f"{m.path}:1  the module" for m in modules() if m.text.strip() and not ast.get_docstring(m.tree)
-    ]
+    faults = [f"{m.path}:1  the module" for m in modules() if m.text.strip() and not ast.get_docstring(m.tree)]
     for module in modules():
         for node in module.tree.body:
-            if (
-                isinstance(node, ast.ClassDef)
-                and not node.name.startswith("_")
-                and not ast.get_docstring(node)
-            ):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node):
                 faults.append(f"{module.at(node.lineno)}  class {node.name}")
-    faults += [
-        f"{m.at(f.lineno)}  {f.name}"
-        for m, f, public in all_functions()
-        if public and not ast.get_docstring(f)
-    ]
+    faults += [f"{m.at(f.lineno)}  {f.name}" for m, f, public in all_functions() if public and not ast.get_docstring(f)]
     assert not faults, complain("public and without a docstring", faults)
 
 
@@ -136,10 +118,7 @@ def test_modules_are_named_after_what_they_hold() -> None:
 def test_no_committed_text_names_one_machine() -> None:
     folders = ("speechkit", "tests", "tools", "egs", ".ci")
     files = [
-        p
-        for f in folders
-        for p in (REPO / f).rglob("*")
-        if p.suffix in {".py", ".sh", ".yaml", ".md", ".txt", ".j2"}
+        p for f in folders for p in (REPO / f).rglob("*") if p.suffix in {".py", ".sh", ".yaml", ".md", ".txt", ".j2"}
     ]
     files = [p for p in files if not {"exp", "data", "__pycache__"} & set(p.relative_to(REPO).parts[2:-1])]
     files += [
@@ -151,9 +130,7 @@ def test_no_committed_text_names_one_machine() -> None:
     faults = [
         f"{path.relative_to(REPO)}:{number}"
         for path in files
-        for number, line in enumerate(
-            path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
-        )
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1)
         if pattern.search(line)
     ]
     assert not faults, complain("a path of one machine or the host of a registry", faults)
