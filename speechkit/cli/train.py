@@ -35,7 +35,8 @@ def train(
 
     Example: speechkit train conf/ctc.yaml --train data/train --dev data/dev --out exp/ctc --set optim.lr=1e-3
     """
-    from speechkit.config import load_config, show_config as show
+    from speechkit.config import load_config
+    from speechkit.config import show_config as show
     from speechkit.errors import ConfigError
     from speechkit.train.config import TrainConfig
 
