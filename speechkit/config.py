@@ -13,7 +13,6 @@ from typing import Any, TypeVar, get_args
 
 import pydantic
 import yaml
-from pydantic_core import PydanticUndefined
 
 from speechkit.errors import ConfigError, SpeechkitError
 
@@ -27,17 +26,38 @@ class Config(pydantic.BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: `1e-3` is a number; `no` and `1:30` are text."""
+    """YAML 1.2 scalars: `1e-3` is a number; `no` and `1:30` are text. No anchors: a config says what it says."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (`*name`) are not supported", mark)
+        return super().compose_node(parent, index)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.1 or our loader would not read as text."""
+
+
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in [
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+0123456789.")),
+    ("float", _FLOAT, list("-+0123456789.")),
 ]:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    # YAML 1.1 would read 010 as 8 and stumble over 08
+    text = str(loader.construct_scalar(node))
+    return int(text, 16 if text.startswith("0x") else 10)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def parse_yaml(text: str, source: str) -> tuple[Any, dict[tuple[str, ...], int]]:
@@ -46,24 +66,26 @@ def parse_yaml(text: str, source: str) -> tuple[Any, dict[tuple[str, ...], int]]
     Raises:
         ConfigError: not YAML, or a key given twice; the message names source:line.
     """
+    lines: dict[tuple[str, ...], int] = {}
     try:
         node = yaml.compose(text, Loader=_Loader)
+        if node is None:
+            return {}, lines
+        _walk_lines(node, (), lines, source)
+        return _Loader("").construct_document(node), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"not valid YAML: {problem}", where=f"{source}{line}") from None
-    lines: dict[tuple[str, ...], int] = {}
-    if node is None:
-        return {}, lines
-    _walk_lines(node, (), lines, source)
-    return _Loader("").construct_document(node), lines
 
 
 def _walk_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: str) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError("a key is not a plain word", where=f"{source}:{key.start_mark.line + 1}")
             child = (*path, str(key.value))
             if child in lines:
                 raise ConfigError(
@@ -104,7 +126,8 @@ def _apply_override(tree: dict[str, Any], origin: dict[tuple[str, ...], str], ov
     if not equals or not all(keys):
         raise ConfigError(f"`--set {override}` is not key=value", expected="for example --set optim.lr=1e-3")
     value, _ = parse_yaml(text, f"--set {override}")
-    value = "" if value == {} and not text.strip() else value
+    if value == {} and not text.strip().startswith("{"):  # empty, or what YAML takes for a comment
+        value = text.strip()
     node = tree
     for name in keys[:-1]:
         child = node.setdefault(name, {})
@@ -131,29 +154,54 @@ def build_config(cls: type[C], tree: object, origin: dict[tuple[str, ...], str] 
 
 
 def _describe(cls: type[Config], item: Any, origin: dict[tuple[str, ...], str]) -> str:
-    # pydantic puts the tag of a union into the location; it is no key of the user's
-    loc = tuple(str(part) for part in item["loc"])
-    source = ""
-    for size in range(len(loc), -1, -1):
-        for candidate in (loc[:size], tuple(p for i, p in enumerate(loc[:size]) if i != 1)):
-            source = source or origin.get(candidate, "")
-    dotted = ".".join(loc) or "(all)"
-    if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(loc[-1], _known_keys(cls, loc[:-1]), n=3, cutoff=0.5)
-        text = f"unknown key `{dotted}`" + (f", did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "")
+    path, known = _user_path(cls, item["loc"])
+    kind, dotted = item["type"], ".".join(path) or "(all)"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        path, dotted = [*path, "kind"], f"{dotted}.kind"
+    source = _origin_of(tuple(path), origin)
+    if kind == "extra_forbidden":
+        text = f"unknown key `{dotted}`{_did_you_mean(path[-1], known)}"
+    elif kind == "union_tag_invalid":
+        tags = item["ctx"]["expected_tags"].replace("'", "`")
+        text = f"`{dotted}`: there is no `{item['ctx']['tag']}`, expected one of {tags}"
+    elif kind in ("union_tag_not_found", "missing"):
+        text = f"`{dotted}` is missing"
+    elif kind == "model_type":
+        text = f"`{dotted}` is a section of keys (got {item['input']!r})"
     else:
         given = item.get("input")
-        shown = "" if isinstance(given, dict) or item["type"] == "missing" else f" (got {given!r})"
+        shown = "" if isinstance(given, dict) else f" (got {given!r})"
         text = f"`{dotted}`: {item['msg'][:1].lower()}{item['msg'][1:]}{shown}"
     return f"{source}  {text}" if source else text
 
 
-def _known_keys(cls: type[Config], path: Sequence[str]) -> list[str]:
-    models: list[type[Config]] = [cls]
-    for part in path:
-        found = [m for model in models if part in model.model_fields for m in _models_in(model.model_fields[part].annotation)]
-        models = found or [m for m in models if _tag_of(m) == part] or models
-    return [name for model in models for name in model.model_fields]
+def _origin_of(path: tuple[str, ...], origin: dict[tuple[str, ...], str]) -> str:
+    for size in range(len(path), 0, -1):
+        for key, source in origin.items():  # the key itself, a key below it, then the section around it
+            if key[:size] == path[:size]:
+                return source
+    return origin.get((), "")
+
+
+def _user_path(cls: type[Config], loc: Sequence[str | int]) -> tuple[list[str], list[str]]:
+    """The path as the user wrote it, without the union tags pydantic puts in, and the keys known at its end."""
+    models, known, path = [cls], [], []
+    for part in map(str, loc):
+        tagged = [m for m in models if _tag_of(m) == part]
+        if tagged and len(models) > 1:
+            models = tagged
+            continue
+        path.append(part)
+        known = [name for model in models for name in model.model_fields]
+        if not part.isdigit():
+            fields = [model.model_fields[part] for model in models if part in model.model_fields]
+            models = [model for field in fields for model in _models_in(field.annotation)]
+    return path, known
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""
 
 
 def _models_in(annotation: object) -> list[type[Config]]:
@@ -168,7 +216,19 @@ def _tag_of(model: type[Config]) -> object:
 
 def to_yaml(config: Config) -> str:
     """The resolved tree as YAML: what goes to `config.yaml`."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return _dump(config.model_dump(mode="json"), default_flow_style=False)
+
+
+def _dump(value: object, *, default_flow_style: bool) -> str:
+    text: str = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10**6,
+        default_flow_style=default_flow_style,
+    )
+    return text
 
 
 def show_config(config: Config) -> str:
@@ -181,15 +241,15 @@ def _show(config: Config, depth: int) -> list[str]:
     lines: list[str] = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
-        comment = f"  # {field.description}" if field.description else ""
-        if isinstance(value, Config):
-            lines += [f"{pad}{name}:{comment}", *_show(value, depth + 1)]
-        else:
+        notes = [field.description] if field.description else []
+        text = ""
+        if not isinstance(value, Config):
             dumped = config.model_dump(mode="json", include={name})[name]
-            text = yaml.safe_dump(dumped, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
-            default = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
-            note = "" if default is PydanticUndefined or default == value else f" (default: {default})"
-            lines.append(f"{pad}{name}: {text}{comment}{note}")
+            text = " " + _dump(dumped, default_flow_style=True).removesuffix("\n").removesuffix("\n...")
+            default = field.get_default(call_default_factory=True) if not field.is_required() else value
+            notes += [] if default == value else [f"(default: {default})"]
+        lines.append(f"{pad}{name}:{text}" + (f"  # {' '.join(notes)}" if notes else ""))
+        lines += _show(value, depth + 1) if isinstance(value, Config) else []
     return lines
 
 
