@@ -1,0 +1,265 @@
+"""A corpus of synthetic speech with known word times: many voices say texts from a file, a grammar or digits.
+
+Output: `audio/<speaker>/<utt>.flac`, recordings, supervisions and cuts (with word and phone tiers), `texts.txt`,
+`speakers.json` and `synth.json`. The bytes depend on config, texts and engine, never on the number of processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from pathlib import Path
+
+from lhotse import MonoCut
+
+from speechkit import log
+from speechkit.artifact import make_artifact, write_json
+from speechkit.data import espeak
+from speechkit.data.config_synth import SynthConfig
+from speechkit.data.sentences import make_digit_strings, make_sentences, read_sentences
+from speechkit.data.store import Word, make_cut, save_manifests
+from speechkit.data.synth_render import Order, Rendered, Speaker, render_orders
+from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.rng import rng
+
+_ORDERS_PER_JOB = 20
+
+# Left out: whispers (no voicing), robots and `Demonic` (echo), `fast` (its own rate), and `edward`, `klatt4` and
+# `klatt5` (the engine clips them).
+_FEMALE = "Alicia Andrea Annie anika aunty belinda f1 f2 f3 f4 f5 grandma linda steph steph2 steph3".split()
+_MALE = (
+    "Andy AnxiousAndy Denis Diogo Henrique Hugo Lee Marco Storm antonio croak m1 m2 m3 m4 m5 m6 m7 m8 michel miguel "
+    "sandro travis victor"
+).split()
+_NOT_SAID = (
+    "Alex Gene Gene2 Jacky Mario Michael Mike Nguyen Reed RicishayMax RicishayMax2 RicishayMax3 Tweaky adam announcer "
+    "benjamin boris caleb david ed edward2 grandpa gustave ian iven iven2 iven3 iven4 john kaukovalta klatt klatt2 "
+    "klatt3 klatt6 marcelo max mike2 norbert pablo paul pedro quincy rob robert shelby zac"
+).split()
+GENDER: dict[str, str | None] = {
+    **dict.fromkeys(_FEMALE, "female"),
+    **dict.fromkeys(_MALE, "male"),
+    **dict.fromkeys(_NOT_SAID, None),
+}
+# three of five variants train, one dev, one test, in each group
+_SPLIT = ("train", "train", "dev", "train", "test")
+
+
+def run(
+    config: SynthConfig,
+    *,
+    out: Path,
+    texts: Path | None = None,
+    exclude: Path | None = None,
+    num_jobs: int = 1,
+    force: bool = False,
+) -> None:
+    """Make the corpus in the folder `out`.
+
+    Args:
+        texts: sentences to say: a text file or a cuts manifest; instead of config.sentences or config.digits.
+        exclude: sentences never to be said, in the same forms.
+    Raises:
+        ConfigError: not exactly one source of texts, more speakers than voices, or no engine.
+        SpeechkitError: bad texts, or none left.
+    """
+    if (texts is not None) + (config.sentences is not None) + (config.digits is not None) != 1:
+        raise ConfigError(
+            "not exactly one source of texts is given", expected="one of --texts FILE, --sentences M, --digits MIN:MAX"
+        )
+    espeak.engine_files()
+    speakers = draw_speakers(config)
+    sentences = _sentences(config, texts, exclude)
+    inputs = {role: path for role, path in (("texts", texts), ("exclude", exclude)) if path is not None}
+    make_artifact(
+        out,
+        command="data synth",
+        config=config,
+        inputs=inputs,
+        build=lambda folder: _build(folder, config, speakers=speakers, sentences=sentences, num_jobs=num_jobs),
+        force=force,
+    )
+
+
+def variants_of(voice_set: str) -> list[str]:
+    """Names of the voice variants of a set; train, dev and test share none, and together they are `all`."""
+    groups = (_FEMALE, _MALE, _NOT_SAID)
+    return [
+        name
+        for group in groups
+        for index, name in enumerate(group)
+        if voice_set in ("all", _SPLIT[index % len(_SPLIT)])
+    ]
+
+
+def draw_speakers(config: SynthConfig) -> list[Speaker]:
+    """Speakers with a voice (accent and variant) each of their own; more speakers leave the first ones as they are.
+
+    Raises:
+        ConfigError: more speakers than voices.
+    """
+    gen = rng(config.seed, "voices", config.voice_set)
+    variants = [str(name) for name in gen.permutation(variants_of(config.voice_set))]
+    accents = list(config.accents)
+    first_accent = gen.integers(0, len(accents), len(variants))
+    num_voices = len(variants) * len(accents)
+    if config.speakers > num_voices:
+        raise ConfigError(
+            f"{config.speakers} speakers, but only {num_voices} voices",
+            expected=f"at most {len(variants)} variants of the set `{config.voice_set}` times {len(accents)} accents",
+            hint="use --voice-set all or more --accents",
+        )
+    speakers = []
+    for index in range(config.speakers):
+        turn, place = divmod(index, len(variants))
+        accent = accents[(int(first_accent[place]) + turn) % len(accents)]
+        speakers.append(_draw_speaker(config, index, accent=accent, variant=variants[place]))
+    return speakers
+
+
+def _draw_speaker(config: SynthConfig, index: int, *, accent: str, variant: str) -> Speaker:
+    speaker_id = f"{config.prefix}{index:04d}"
+    gen = rng(config.seed, "speaker", speaker_id)
+    ranges = (config.rate, config.pitch, config.pitch_range, config.formant, config.level_db)
+    rate, pitch, pitch_range, formant, level_db = (round(float(gen.uniform(*bounds)), 3) for bounds in ranges)
+    return Speaker(
+        speaker_id=speaker_id,
+        voice=f"{accent}+{variant}",
+        accent=accent,
+        variant=variant,
+        gender=GENDER[variant],
+        rate=rate,
+        pitch=pitch,
+        pitch_range=pitch_range,
+        formant=formant,
+        level_db=level_db,
+    )
+
+
+def _sentences(config: SynthConfig, texts: Path | None, exclude: Path | None) -> list[str]:
+    never = set(read_sentences(exclude)) if exclude is not None else set()
+    if config.sentences is not None:
+        sentences = make_sentences(config.sentences, config.seed, exclude=never)
+    elif config.digits is not None:
+        sentences = make_digit_strings(config.digit_strings, config.digits, config.seed, exclude=never)
+    else:
+        sentences = _sentences_of_file(texts, never)
+    if (config.sentences_per_speaker or 0) > len(sentences):
+        raise ConfigError(
+            f"{config.sentences_per_speaker} sentences per speaker, but only {len(sentences)} different texts",
+            hint="lower --sentences-per-speaker, or give more texts",
+        )
+    return sentences
+
+
+def _sentences_of_file(texts: Path | None, never: Collection[str]) -> list[str]:
+    if texts is None:
+        return []
+    found = read_sentences(texts)
+    sentences = [text for text in found if text not in never]
+    if len(sentences) < len(found):
+        log.info(f"{len(found) - len(sentences)} of {len(found)} texts are excluded")
+    if not sentences:
+        raise SpeechkitError(f"no text of `{texts}` is left after --exclude", expected="at least one other text")
+    return sentences
+
+
+def make_orders(config: SynthConfig, speakers: Sequence[Speaker], sentences: Sequence[str]) -> list[Order]:
+    """The utterances to make, speaker by speaker; `spk0007-s0012` says sentence 12, `-r1` is its second take."""
+    orders = []
+    for speaker in speakers:
+        chosen: Sequence[int] = range(len(sentences))
+        if config.sentences_per_speaker is not None:
+            gen = rng(config.seed, "texts", speaker.speaker_id)
+            chosen = sorted(gen.choice(len(sentences), config.sentences_per_speaker, replace=False).tolist())
+        for index in chosen:
+            for take in range(config.repeat):
+                utt_id = f"{speaker.speaker_id}-s{index:04d}" + (f"-r{take}" if take else "")
+                orders.append(Order(utt_id, sentences[index], speaker, take))
+    return orders
+
+
+def _build(
+    folder: Path, config: SynthConfig, *, speakers: Sequence[Speaker], sentences: Sequence[str], num_jobs: int
+) -> None:
+    orders = make_orders(config, speakers, sentences)
+    audio = folder.resolve() / "audio"
+    audio.mkdir()
+    progress = log.track(_render(orders, config, audio, num_jobs=num_jobs), "speaking", total=len(orders))
+    pairs = list(zip(orders, progress, strict=True))
+    cuts = [_cut(order, item, config.sampling_rate) for order, item in pairs if not item.fault]
+    if not cuts:
+        raise SpeechkitError(
+            "no utterance has exact word times",
+            where=[f"{item.utt_id}  {item.fault}" for _, item in pairs],
+            hint="try other texts, with single words that are in a dictionary",
+        )
+    save_manifests(cuts, folder)
+    said = {order.text for order, item in pairs if not item.fault}
+    lines = [text for text in sentences if text in said]
+    (folder / "texts.txt").write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
+    write_json(folder / "speakers.json", [asdict(speaker) for speaker in speakers])
+    summary = _summary(config, pairs)
+    write_json(folder / "synth.json", {**summary, "engine": espeak.engine_identity()})
+    seconds = sum(cut.duration for cut in cuts)
+    log.info(
+        f"{len(cuts)} utterances, {seconds / 60:.1f} min, {len(speakers)} speakers, {len(said)} texts; "
+        f"{summary['num_rejected']} rejected, {summary['num_peak_limited']} turned down to avoid clipping"
+    )
+    if summary["num_rejected"]:
+        log.warn(f"{summary['num_rejected']} utterances without exact word times are left out, listed in synth.json")
+
+
+def _render(orders: Sequence[Order], config: SynthConfig, audio: Path, *, num_jobs: int) -> Iterator[Rendered]:
+    batches = [orders[start : start + _ORDERS_PER_JOB] for start in range(0, len(orders), _ORDERS_PER_JOB)]
+    if num_jobs == 1 or len(batches) == 1:
+        for order in orders:
+            yield from render_orders([order], config, audio)
+        return
+    # spawn: a fork would copy the threads and the memory of torch
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(min(num_jobs, len(batches)), mp_context=context) as pool:
+            count = len(batches)
+            for batch in pool.map(render_orders, batches, [config] * count, [audio] * count):
+                yield from batch
+    except BrokenProcessPool:
+        raise SpeechkitError(
+            "a process that makes speech died", hint="use fewer with --nj if memory is short, and run it again"
+        ) from None
+
+
+def _cut(order: Order, item: Rendered, sampling_rate: int) -> MonoCut:
+    tiers = {
+        name: [Word(symbol, start / sampling_rate, (end - start) / sampling_rate) for symbol, start, end in marks]
+        for name, marks in (("word", item.words), ("phone", item.phones))
+    }
+    return make_cut(
+        item.utt_id,
+        Path("audio", order.speaker.speaker_id, f"{item.utt_id}.flac"),
+        sampling_rate=sampling_rate,
+        num_samples=item.num_samples,
+        text=order.text,
+        speaker=order.speaker.speaker_id,
+        tiers=tiers,
+        gender=order.speaker.gender,
+        language="en",
+        custom={"voice": order.speaker.voice, **dict(item.conditions)},
+    )
+
+
+def _summary(config: SynthConfig, pairs: Sequence[tuple[Order, Rendered]]) -> dict[str, object]:
+    rejected = [(order, item) for order, item in pairs if item.fault]
+    return {
+        "seed": config.seed,
+        "num_utterances": len(pairs) - len(rejected),
+        "num_rejected": len(rejected),
+        "num_pairs_divided": sum(item.num_divided for _, item in pairs),
+        "num_peak_limited": sum(item.is_peak_limited for _, item in pairs),
+        "reasons": dict(sorted(Counter(item.fault.partition(":")[0] for _, item in rejected).items())),
+        "rejected": [{"id": item.utt_id, "text": order.text, "reason": item.fault} for order, item in rejected],
+    }
