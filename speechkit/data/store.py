@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def make_cut(
     num_samples: int,
     text: str,
     speaker: str,
-    tiers: dict[str, Sequence[Word]] | None = None,
+    tiers: Mapping[str, Sequence[Word]] | None = None,
     gender: str | None = None,
     language: str | None = None,
     custom: dict[str, Any] | None = None,
@@ -56,18 +56,10 @@ def make_cut(
     """
     duration = num_samples / sampling_rate
     alignment = {
-        tier: [
-            AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8)) for w in words
-        ]
+        tier: [AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8)) for w in words]
         for tier, words in (tiers or {}).items()
     }
-    recording = Recording(
-        id=utt_id,
-        sources=[AudioSource(type="file", channels=[0], source=str(audio))],
-        sampling_rate=sampling_rate,
-        num_samples=num_samples,
-        duration=duration,
-    )
+    recording = make_recording(utt_id, audio, sampling_rate=sampling_rate, num_samples=num_samples)
     supervision = SupervisionSegment(
         id=utt_id,
         recording_id=utt_id,
@@ -80,8 +72,29 @@ def make_cut(
         alignment=alignment or None,
         custom=custom or None,
     )
+    return cut_of_supervision(recording, supervision)
+
+
+def make_recording(recording_id: str, audio: Path, *, sampling_rate: int, num_samples: int) -> Recording:
+    """A recording of which the first channel is used."""
+    return Recording(
+        id=recording_id,
+        sources=[AudioSource(type="file", channels=[0], source=str(audio))],
+        sampling_rate=sampling_rate,
+        num_samples=num_samples,
+        duration=num_samples / sampling_rate,
+    )
+
+
+def cut_of_supervision(recording: Recording, supervision: SupervisionSegment) -> MonoCut:
+    """A cut of the first channel that covers one supervision, whose times count from the start of the recording."""
     return MonoCut(
-        id=utt_id, start=0.0, duration=duration, channel=0, recording=recording, supervisions=[supervision]
+        id=supervision.id,
+        start=supervision.start,
+        duration=supervision.duration,
+        channel=0,
+        recording=recording,
+        supervisions=[supervision.with_offset(-supervision.start)],
     )
 
 
@@ -114,9 +127,7 @@ def load_cuts(path: Path) -> CutSet:
                 expected="one MonoCut per line",
             ) from None
         if not isinstance(cut, MonoCut):
-            raise SpeechkitError(
-                f"a {type(cut).__name__} is not a cut of one channel", where=where, expected="MonoCut"
-            )
+            raise SpeechkitError(f"a {type(cut).__name__} is not a cut of one channel", where=where, expected="MonoCut")
         if cut.id in cuts:
             raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
         cuts[cut.id] = _resolve(cut, path.parent)
@@ -136,8 +147,11 @@ def save_manifests(cuts: Iterable[MonoCut], folder: Path, final_folder: Path | N
     Audio below `folder`, or below `final_folder` (its name once published), is stored relative.
     """
     stored = [_relative(_relative(cut, folder), final_folder or folder) for cut in cuts]
-    _save_items((cut.recording for cut in stored), folder / "recordings.jsonl.gz")
-    _save_items((s for cut in stored for s in cut.supervisions), folder / "supervisions.jsonl.gz")
+    recordings = {cut.recording.id: cut.recording for cut in stored}
+    # in a manifest of supervisions times count from the start of the recording
+    supervisions = (s.with_offset(cut.start) if cut.start else s for cut in stored for s in cut.supervisions)
+    _save_items(recordings.values(), folder / "recordings.jsonl.gz")
+    _save_items(supervisions, folder / "supervisions.jsonl.gz")
     _save_items(stored, folder / CUTS_FILE)
 
 
@@ -159,9 +173,7 @@ def text_of(cut: MonoCut) -> str:
         SpeechkitError: the cut has not exactly one supervision with a text.
     """
     if len(cut.supervisions) != 1 or cut.supervisions[0].text is None:
-        raise SpeechkitError(
-            f"cut `{cut.id}` has {len(cut.supervisions)} supervisions or no text", expected="one text"
-        )
+        raise SpeechkitError(f"cut `{cut.id}` has {len(cut.supervisions)} supervisions or no text", expected="one text")
     return str(cut.supervisions[0].text)
 
 
@@ -215,4 +227,4 @@ def _relative(cut: MonoCut, folder: Path) -> MonoCut:
         return cut
     copy = deserialize_item(cut.to_dict())
     copy.recording.sources[0].source = stored
-    return copy  # type: ignore[no-any-return]
+    return copy

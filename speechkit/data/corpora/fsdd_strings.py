@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lhotse import MonoCut
@@ -66,9 +67,7 @@ def prepare(source: Path, out: Path, config: FsddStringsConfig, *, num_jobs: int
     samples, rate, unreadable = _load_takes(files, num_jobs)
     sound, faults = _check_strings(strings, samples, unreadable, rate)
     rendered = _render_all(sound, samples, rate, out, config, num_jobs)
-    write_strings(
-        out / _LIST_FILE, ((s, r.spans, r.num_samples) for s, r in zip(sound, rendered, strict=True)), rate
-    )
+    write_strings(out / _LIST_FILE, ((s, r.spans, r.num_samples) for s, r in zip(sound, rendered, strict=True)), rate)
     num_clipped = sum(r.num_clipped > 0 for r in rendered)
     notes = [f"{num_clipped} strings were clipped by the noise"] if num_clipped else []
     return Prepared([r.cut for r in rendered], bad + faults, notes)
@@ -94,21 +93,15 @@ def _load_takes(files: dict[str, Path], num_jobs: int) -> tuple[dict[str, np.nda
         return (audio, rate) if len(audio) else f"audio file `{files[name]}` holds no samples"
 
     with ThreadPoolExecutor(num_jobs) as pool:
-        for name, loaded in zip(
-            files, log.track(pool.map(load, files), "loading takes", unit="take"), strict=True
-        ):
+        for name, loaded in zip(files, log.track(pool.map(load, files), "loading takes", unit="take"), strict=True):
             if isinstance(loaded, str):
                 unreadable[name] = loaded
             else:
                 samples[name] = loaded[0]
                 names_of_rate.setdefault(loaded[1], []).append(name)
     if len(names_of_rate) > 1:
-        found = [
-            f"{rate} Hz: {len(names)} recordings, such as {names[0]}" for rate, names in names_of_rate.items()
-        ]
-        raise SpeechkitError(
-            "the recordings differ in sampling rate", where=found, hint="resample them first"
-        )
+        found = [f"{rate} Hz: {len(names)} recordings, such as {names[0]}" for rate, names in names_of_rate.items()]
+        raise SpeechkitError("the recordings differ in sampling rate", where=found, hint="resample them first")
     return samples, next(iter(names_of_rate), 8000), unreadable
 
 
@@ -183,15 +176,18 @@ def _render(
     peak = float(np.max(np.abs(joined)))
     if peak > 0:
         joined *= np.float32(_PEAK / peak)
-    custom = {"split": string.split, "recordings": list(string.recordings), "gaps_ms": list(string.gaps_ms)}
+    custom: dict[str, Any] = {
+        "split": string.split,
+        "recordings": list(string.recordings),
+        "gaps_ms": list(string.gaps_ms),
+    }
     num_clipped = 0
     if snr_range is not None:
         joined, custom["snr_db"], num_clipped = _add_noise(joined, spans, seed, string.utt_id, snr_range)
     path = out / "audio" / string.speaker / f"{string.utt_id}.flac"
     write_flac(path, joined, rate)
     words = [
-        Word(word, start / rate, (end - start) / rate)
-        for word, (start, end) in zip(string.words, spans, strict=True)
+        Word(word, start / rate, (end - start) / rate) for word, (start, end) in zip(string.words, spans, strict=True)
     ]
     cut = make_cut(
         string.utt_id,

@@ -20,9 +20,7 @@ def prepare(source: Path, out: Path, config: So762Config, *, num_jobs: int) -> P
         SpeechkitError: the table is missing, empty or lacks a column.
     """
     path = find_table(source)
-    rows, bad = read_table(
-        path, ["path", "id", "speaker", "text", "split", "kind", "gender", "age", "native"]
-    )
+    rows, bad = read_table(path, ["path", "id", "speaker", "text", "split", "kind", "gender", "age", "native"])
     rows = filter_rows(rows, "" if config.kind == "all" else f"kind:{config.kind}")
     rows = filter_rows(rows, config.where)
     as_tsv = TsvConfig(case=config.case, check_audio=config.check_audio)

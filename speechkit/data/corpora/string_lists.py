@@ -137,11 +137,7 @@ def draw_strings(config: FsddStringsConfig, takes: Mapping[str, Take]) -> list[D
         take = takes[utt_id]
         if take.take in wanted and (take.speaker, take.digit) in pools:
             pools[take.speaker, take.digit].append(utt_id)
-    empty = [
-        f"{name} has no take {config.takes} of digit {digit}"
-        for (name, digit), ids in pools.items()
-        if not ids
-    ]
+    empty = [f"{name} has no take {config.takes} of digit {digit}" for (name, digit), ids in pools.items() if not ids]
     if empty:
         raise ConfigError("`takes` leaves a digit without a recording", where=empty)
     return [_draw_one(config, index, speakers, pools, takes) for index in range(config.num_strings)]
@@ -155,12 +151,12 @@ def _draw_one(
     takes: Mapping[str, Take],
 ) -> DigitString:
     random = rng(config.seed, "fsdd-strings", index)
-    speaker = speakers[random.integers(len(speakers))]
+    speaker = speakers[int(random.integers(len(speakers)))]
     num_words = int(random.integers(config.min_words, config.max_words + 1))
     names = []
     for digit in random.integers(10, size=num_words):
         pool = pools[speaker, int(digit)]
-        names.append(pool[random.integers(len(pool))])
+        names.append(pool[int(random.integers(len(pool)))])
     is_tight = random.random() < config.tight_share
     low, high = (0, _TIGHT_GAP_MS) if is_tight else (config.min_gap_ms, config.max_gap_ms)
     first, last = random.integers(_EDGE_GAPS_MS[0], _EDGE_GAPS_MS[1] + 1, size=2)
@@ -177,9 +173,7 @@ def _draw_one(
     )
 
 
-def write_strings(
-    path: Path, rows: Iterable[tuple[DigitString, Sequence[tuple[int, int]], int]], rate: int
-) -> None:
+def write_strings(path: Path, rows: Iterable[tuple[DigitString, Sequence[tuple[int, int]], int]], rate: int) -> None:
     """Write a list that `read_strings` reads.
 
     Args:

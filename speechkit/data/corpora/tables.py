@@ -70,9 +70,7 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[list[Row], list[Bad
         named = dict(zip(columns, values, strict=False)).get("id") or "-"
         bad.append(BadItem(f"{path}:{number}", named, f"{given}, {len(columns)} expected"))
     if not rows and not bad:
-        raise SpeechkitError(
-            f"`{path}` has a header line and nothing else", expected="one line per utterance"
-        )
+        raise SpeechkitError(f"`{path}` has a header line and nothing else", expected="one line per utterance")
     return rows, bad
 
 
@@ -99,13 +97,9 @@ def filter_rows(rows: list[Row], where: str) -> list[Row]:
         column, colon, wanted = part.partition(":")
         values = {value.strip() for value in wanted.split("|")}
         if not colon or not column:
-            raise ConfigError(
-                f"`where={part}` is no filter", expected="COLUMN:VALUE, for example where=split:train"
-            )
+            raise ConfigError(f"`where={part}` is no filter", expected="COLUMN:VALUE, for example where=split:train")
         if rows and column not in rows[0].fields:
-            raise ConfigError(
-                f"`where`: no column `{column}`", expected=f"one of {', '.join(rows[0].fields)}"
-            )
+            raise ConfigError(f"`where`: no column `{column}`", expected=f"one of {', '.join(rows[0].fields)}")
         present = sorted({row[column] for row in rows})
         rows = [row for row in rows if row[column] in values]
         if not rows:

@@ -50,15 +50,11 @@ def find_table(source: Path) -> Path:
     if source.is_file():
         return source
     if not (source / MANIFEST).is_file():
-        raise SpeechkitError(
-            f"no `{MANIFEST}` in `{source}`", expected=f"a folder with {MANIFEST}, or a .tsv file"
-        )
+        raise SpeechkitError(f"no `{MANIFEST}` in `{source}`", expected=f"a folder with {MANIFEST}, or a .tsv file")
     return source / MANIFEST
 
 
-def cuts_from_rows(
-    rows: list[Row], bad: list[BadItem], folder: Path, config: TsvConfig, *, num_jobs: int
-) -> Prepared:
+def cuts_from_rows(rows: list[Row], bad: list[BadItem], folder: Path, config: TsvConfig, *, num_jobs: int) -> Prepared:
     """One cut per row whose fields and audio are sound; the others join `bad`, with every reason."""
     bad = bad + repeated_ids((row["id"], row.where) for row in rows if row["id"])
     twice = {item.where for item in bad}
