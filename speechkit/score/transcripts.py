@@ -1,0 +1,297 @@
+"""Transcripts by utterance id, read from Kaldi `text`, NIST `.trn`, JSONL, cut manifests and artifact folders.
+
+Texts stay bytes (UTF-8) in one buffer with a start and an end each: scoring reads them without making Python
+strings. Words are separated by ASCII white space, so a no-break space is part of a word in every format.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from speechkit.errors import SpeechkitError
+
+Format: TypeAlias = Literal["auto", "text", "trn", "jsonl", "cuts", "lines"]
+FORMATS: tuple[str, ...] = get_args(Format)
+HYP_FILE = "hyp.jsonl"
+CUTS_FILE = "cuts.jsonl.gz"
+_SPACE = b" \t\r\x0b\x0c"
+
+
+@dataclass(frozen=True)
+class Transcripts:
+    """Texts of N utterances.
+
+    data: the bytes that hold all texts; text u is data[starts[u]:ends[u]].
+    lines: line number of each utterance in `source`, from 1.
+    fields: further values by name, one per utterance, for example `speaker`; "" where an utterance has none.
+    seconds: audio duration of each utterance, 0.0 where unknown.
+    """
+
+    source: str
+    ids: list[str]
+    data: bytes
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.int64]
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    seconds: npt.NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def text(self, utterance: int) -> str:
+        """The text of one utterance, words separated by single spaces."""
+        return b" ".join(self.data[self.starts[utterance] : self.ends[utterance]].split()).decode()
+
+    def texts(self) -> list[str]:
+        """All texts, words separated by single spaces."""
+        return [self.text(u) for u in range(len(self.ids))]
+
+
+def from_texts(
+    ids: Iterable[str],
+    texts: Iterable[str],
+    *,
+    source: str,
+    lines: Iterable[int] | None = None,
+    fields: dict[str, list[str]] | None = None,
+    seconds: npt.NDArray[np.float64] | None = None,
+) -> Transcripts:
+    """Transcripts made of Python strings.
+
+    Raises:
+        SpeechkitError: an id occurs twice, or a text holds a NUL character.
+    """
+    names = list(ids)
+    packed = [text.encode() for text in texts]
+    ends = np.cumsum([len(text) + 1 for text in packed], dtype=np.int64) - 1
+    starts = ends - np.array([len(text) for text in packed], np.int64)
+    numbers = np.arange(1, len(names) + 1) if lines is None else np.array(list(lines), np.int64)
+    data = b"\n".join(packed)
+    if b"\0" in data:
+        bad = [f"{source}:{numbers[u]}  {names[u]}" for u, text in enumerate(packed) if b"\0" in text]
+        raise SpeechkitError("a text holds a NUL character", where=bad, hint="write the file again as UTF-8")
+    _refuse_duplicates(names, numbers, source)
+    return Transcripts(source, names, data, starts, ends, numbers, fields or {}, seconds)
+
+
+def read_transcripts(path: Path, kind: str = "auto") -> Transcripts:
+    """Read transcripts of any known format; `auto` goes by name and first bytes.
+
+    A folder stands for its `hyp.jsonl` or `cuts.jsonl.gz`. `lines` is one sentence per line without ids.
+
+    Raises:
+        SpeechkitError: with file:line, for a missing or empty file, a malformed line, an id given twice,
+            bytes that are not UTF-8, NUL bytes, or a missing field.
+    """
+    if path.is_dir():
+        path = _inside(path)
+    if kind == "auto":
+        kind = guess_format(path)
+    if kind not in READERS:
+        raise SpeechkitError(f"unknown format `{kind}` for `{path}`", expected=" or ".join(READERS))
+    transcripts = READERS[kind](path)
+    if not len(transcripts):
+        raise SpeechkitError(f"`{path}` holds no utterances", hint="was the command before this one run?")
+    return transcripts
+
+
+def guess_format(path: Path) -> str:
+    """The format of a file by its name, and for `.jsonl` by its first line."""
+    suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
+    if suffixes[-1:] == [".trn"]:
+        return "trn"
+    if suffixes[-1:] == [".txt"]:
+        return "lines" if path.name != "text.txt" else "text"
+    if suffixes[-1:] in ([".jsonl"], [".json"]):
+        head = read_bytes(path).split(b"\n", 1)[0]
+        return "cuts" if b'"supervisions"' in head else "jsonl"
+    return "text"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, unpacked if it is gzip.
+
+    Raises:
+        SpeechkitError: missing, unreadable or truncated.
+    """
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except FileNotFoundError:
+        raise SpeechkitError(f"`{path}` does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise SpeechkitError(f"cannot read `{path}`: {error}", hint="make it again") from None
+
+
+def check_bytes(data: bytes, path: Path) -> None:
+    """Refuse NUL bytes and what is not UTF-8, with the line.
+
+    Raises:
+        SpeechkitError: file:line of the first bad byte.
+    """
+    spot = data.find(b"\0")
+    if spot >= 0:
+        where = f"{path}:{data.count(10, 0, spot) + 1}"
+        raise SpeechkitError("the file holds a NUL byte", where=where, hint="is it UTF-16? convert it to UTF-8")
+    if data.isascii():
+        return
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        where = f"{path}:{data.count(10, 0, error.start) + 1}"
+        raise SpeechkitError(
+            f"byte 0x{data[error.start]:02x} is not UTF-8", where=where, hint="convert it: iconv -f latin1 -t utf-8"
+        ) from None
+
+
+def _inside(folder: Path) -> Path:
+    for name in (HYP_FILE, CUTS_FILE):
+        if (folder / name).is_file():
+            return folder / name
+    raise SpeechkitError(f"the folder `{folder}` holds no transcripts", expected=f"`{HYP_FILE}` or `{CUTS_FILE}` in it")
+
+
+def _refuse_duplicates(ids: list[str], lines: npt.NDArray[np.int64], source: str) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    first: dict[str, int] = {}
+    bad = []
+    for name, line in zip(ids, lines.tolist(), strict=True):
+        if name in first:
+            bad.append(f"{source}:{line}  {name}, first in line {first[name]}")
+        first.setdefault(name, line)
+    raise SpeechkitError(
+        f"{len(bad)} ids occur more than once", where=bad, hint="keep one line per id, for example with `sort -u -k1,1`"
+    )
+
+
+def _read_text(path: Path) -> Transcripts:
+    data = read_bytes(path)
+    check_bytes(data, path)
+    ids: list[str] = []
+    spans: list[tuple[int, int, int]] = []
+    at = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        words = line.split(None, 1)
+        if words:
+            ids.append(words[0].decode())
+            begin = at + line.index(words[0]) + len(words[0])
+            spans.append((begin, at + len(line), number))
+        at += len(line) + 1
+    return _from_spans(path, ids, data, spans)
+
+
+def _read_trn(path: Path) -> Transcripts:
+    data = read_bytes(path)
+    check_bytes(data, path)
+    ids: list[str] = []
+    spans: list[tuple[int, int, int]] = []
+    bad = []
+    at = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        body = line.rstrip(_SPACE)
+        opening = body.rfind(b"(")
+        if body and not body.startswith(b";;"):
+            name = body[opening + 1 : -1].strip().decode()
+            if opening < 0 or not body.endswith(b")") or not name:
+                bad.append(f"{path}:{number}  {body[-60:].decode(errors='replace')}")
+            ids.append(name)
+            spans.append((at, at + max(opening, 0), number))
+        at += len(line) + 1
+    if bad:
+        raise SpeechkitError(
+            f"{len(bad)} lines do not end in an utterance id", where=bad, expected="`some words (utterance-id)`"
+        )
+    return _from_spans(path, ids, data, spans)
+
+
+def _read_lines(path: Path) -> Transcripts:
+    data = read_bytes(path)
+    check_bytes(data, path)
+    spans = []
+    at = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if line.strip():
+            spans.append((at, at + len(line), number))
+        at += len(line) + 1
+    return _from_spans(path, [f"line-{number}" for _, _, number in spans], data, spans)
+
+
+def _from_spans(path: Path, ids: list[str], data: bytes, spans: list[tuple[int, int, int]]) -> Transcripts:
+    table = np.array(spans, np.int64).reshape(-1, 3)
+    _refuse_duplicates(ids, table[:, 2], str(path))
+    starts, ends, lines = (np.ascontiguousarray(table[:, k]) for k in range(3))
+    return Transcripts(str(path), ids, data, starts, ends, lines)
+
+
+def _read_jsonl(path: Path) -> Transcripts:
+    ids, texts, lines, rest = [], [], [], []
+    for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            item = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
+        if not isinstance(item, dict):
+            raise SpeechkitError("not a JSON object", where=where, expected='{"id": ..., "text": ...}')
+        for key in ("id", "text"):
+            if not isinstance(item.get(key), str):
+                state = "missing" if key not in item else f"{type(item[key]).__name__}, not text"
+                raise SpeechkitError(f"the field `{key}` is {state}", where=where, expected='{"id": ..., "text": ...}')
+        ids.append(item["id"])
+        texts.append(item["text"])
+        lines.append(number)
+        rest.append(item)
+    return from_texts(ids, texts, source=str(path), lines=lines, fields=_fields(rest), seconds=_seconds(rest))
+
+
+def _fields(items: list[dict[str, Any]]) -> dict[str, list[str]]:
+    names = dict.fromkeys(k for item in items for k, v in item.items() if isinstance(v, (str, int, float, bool)))
+    return {name: [str(item.get(name, "")) for item in items] for name in names if name not in ("id", "text")}
+
+
+def _seconds(items: list[dict[str, Any]]) -> npt.NDArray[np.float64] | None:
+    found = [item.get("duration", item.get("seconds", 0.0)) for item in items]
+    values = np.array([v if isinstance(v, (int, float)) else 0.0 for v in found], np.float64)
+    return values if values.any() else None
+
+
+def _read_cuts(path: Path) -> Transcripts:
+    from speechkit.data.store import load_cuts, text_of  # lhotse takes a second to import
+
+    cuts = list(load_cuts(path))
+    items = []
+    for cut in cuts:
+        supervision = cut.supervisions[0] if cut.supervisions else None
+        item: dict[str, Any] = {**(cut.custom or {}), **((supervision and supervision.custom) or {})}
+        for name in ("speaker", "gender", "language"):
+            item[name] = getattr(supervision, name, None) or ""
+        items.append(item)
+    return from_texts(
+        [cut.id for cut in cuts],
+        [text_of(cut) for cut in cuts],
+        source=str(path),
+        fields=_fields(items),
+        seconds=np.array([cut.duration for cut in cuts], np.float64),
+    )
+
+
+READERS: dict[str, Callable[[Path], Transcripts]] = {
+    "text": _read_text,
+    "trn": _read_trn,
+    "jsonl": _read_jsonl,
+    "cuts": _read_cuts,
+    "lines": _read_lines,
+}

@@ -1,0 +1,84 @@
+"""`speechkit score`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    ref, hyp = tmp_path / "text", tmp_path / "hyp.jsonl"
+    ref.write_text("a one two three\nb four\n")
+    hyp.write_text(
+        '{"id": "b", "text": "four", "speaker": "x"}\n{"id": "a", "text": "one too three", "speaker": "y"}\n'
+    )
+    return ref, hyp
+
+
+def test_wer_prints_a_table_and_writes_json(run_speechkit: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
+    train = tmp_path / "train.txt"
+    train.write_text("four\none too three\n")
+    result = run_speechkit(
+        "score", "wer", *files, "--train-text", train, "--by", "speaker", "--json", tmp_path / "out.json"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "seen text" in result.stdout and "speaker x" in result.stdout and "ties: kaldi" in result.stdout
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert (found["wer"], found["sub"], found["del"], found["ins"]) == (25.0, 1, 0, 0)
+    assert (found["num_ref_words"], found["num_utterances"], found["missing"], found["ser"]) == (4, 2, 0, 50.0)
+    assert found["seen"]["wer"] == 0.0 and found["parrot_rate"] == 100.0
+    assert found["groups"]["speaker"]["y"]["wer"] == pytest.approx(33.3333)
+    low, high = found["ci95"]
+    assert 0.0 <= low <= found["wer"] <= high
+
+
+def test_alignments_are_written_for_people_and_for_machines(
+    run_speechkit: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for name in ("a.txt", "a.jsonl"):
+        assert run_speechkit("score", "wer", *files, "--align", tmp_path / name).exit_code == 0
+    assert "ref one two three\nhyp one too three\nerr     S" in (tmp_path / "a.txt").read_text()
+    first = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
+    assert first["id"] == "a" and first["alignment"][1] == ["sub", "two", "too"]
+
+
+def test_fail_above_leaves_with_exit_code_3(run_speechkit: Run, files: tuple[Path, Path]) -> None:
+    assert run_speechkit("score", "wer", *files, "--fail-above", "30").exit_code == 0
+    result = run_speechkit("score", "wer", *files, "--fail-above", "20")
+    assert result.exit_code == 3 and "25.00 %, above 20 %" in result.stderr
+
+
+def test_missing_ids_are_listed(run_speechkit: Run, files: tuple[Path, Path]) -> None:
+    files[1].write_text('{"id": "a", "text": "one"}\n')
+    result = run_speechkit("score", "wer", *files)
+    assert result.exit_code == 1 and ":2  b  no hypothesis" in result.stderr and "--missing delete" in result.stderr
+    assert run_speechkit("score", "wer", *files, "--missing", "delete").exit_code == 0
+
+
+@pytest.mark.parametrize("option", [("--ties", "best"), ("--ci", "95"), ("--missing", "ignore"), ("--by", "age")])
+def test_wrong_options_leave_with_exit_code_2(
+    run_speechkit: Run, files: tuple[Path, Path], option: tuple[str, str]
+) -> None:
+    result = run_speechkit("score", "wer", *files, *option)
+    assert result.exit_code == 2 and result.stderr.startswith("error:")
+
+
+def test_real_systems_have_the_totals_of_the_corpus(run_speechkit: Run, corpus_root: Path, tmp_path: Path) -> None:
+    folder = corpus_root / "scoring" / "earnings21"
+    lines = [line.split("\t") for line in (folder / "expected_total.tsv").read_text().splitlines()]
+    assert len(lines) == 8
+    for row in (dict(zip(lines[0], line, strict=True)) for line in lines[1:]):
+        hyp = folder / f"utt_{row['system']}.trn"
+        assert (
+            run_speechkit("score", "wer", folder / "utt_ref.trn", hyp, "--json", tmp_path / "out.json").exit_code == 0
+        )
+        found = json.loads((tmp_path / "out.json").read_text())
+        assert found["sub"] + found["del"] + found["ins"] == int(row["min_edit_errors"])
+        assert found["num_ref_words"] == int(row["ref_words"])
