@@ -60,9 +60,7 @@ def synth(
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Takes of each text by each speaker.")] = 1,
     seed: Seed = 0,
-    voice_set: Annotated[
-        str, typer.Option(help="train, dev, test (no voice variant in common) or all.")
-    ] = "all",
+    voice_set: Annotated[str, typer.Option(help="train, dev, test (no voice variant in common) or all.")] = "all",
     accents: Annotated[
         str | None, typer.Option(help="Base voices separated by commas, for example en-us,en-gb-scotland.")
     ] = None,

@@ -73,7 +73,7 @@ class Mark:
     end: int
 
 
-class UntimedText(SpeechkitError):
+class UntimedTextError(SpeechkitError):
     """The engine does not say when each word of the text starts."""
 
 
@@ -191,7 +191,7 @@ def time_words(
     Returns:
         Words (one per token, in order) and phones; a word ends where the next begins or where a pause begins.
     Raises:
-        UntimedText: the events do not fit the words.
+        UntimedTextError: the events do not fit the words.
     """
     tokens = [(match.start(), match.group()) for match in re.finditer(r"\S+", text)]
     spans = _words_with_phones(spoken)
@@ -201,13 +201,13 @@ def time_words(
         next_position = spans[index + 1][0] if index + 1 < len(spans) else len(text) + 1
         covered = [word for place, word in tokens if position <= place < next_position]
         if (position, covered[0] if covered else "") not in tokens or not inside:
-            raise UntimedText("an event that is no word", where=text[position:])
+            raise UntimedTextError("an event that is no word", where=text[position:])
         words += [Mark(covered[0], start, end)] if len(covered) == 1 else _divide(covered, inside, phones_alone)
         phones += inside
     if [word.symbol for word in words] != [word for _, word in tokens]:
-        raise UntimedText("events do not fit the words", where=text)
+        raise UntimedTextError("events do not fit the words", where=text)
     if any(mark.end <= mark.start for mark in words):
-        raise UntimedText("a word without duration", where=text)
+        raise UntimedTextError("a word without duration", where=text)
     return words, phones
 
 
@@ -247,12 +247,12 @@ def _phone_name(name: str) -> str:
 def _divide(covered: list[str], inside: list[Mark], phones_alone: Callable[[str], Sequence[str]]) -> list[Mark]:
     alone = [list(phones_alone(word)) for word in covered]
     if [_shape(name) for names in alone for name in names] != [_shape(mark.symbol) for mark in inside]:
-        raise UntimedText("one event for several words", where=" ".join(covered))
+        raise UntimedTextError("one event for several words", where=" ".join(covered))
     marks, first = [], 0
     for word, names in zip(covered, alone, strict=True):
         last = first + len(names) - 1
         if last < first:
-            raise UntimedText("a word without phones", where=word)
+            raise UntimedTextError("a word without phones", where=word)
         marks.append(Mark(word, inside[first].start, inside[last].end))
         first = last + 1
     return marks

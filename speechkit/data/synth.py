@@ -22,31 +22,12 @@ from speechkit.data import espeak
 from speechkit.data.config_synth import SynthConfig
 from speechkit.data.sentences import make_digit_strings, make_sentences, read_sentences
 from speechkit.data.store import Word, make_cut, save_manifests
-from speechkit.data.synth_render import Order, Rendered, Speaker, render_orders
+from speechkit.data.synth_render import Order, Rendered, render_orders
+from speechkit.data.voices import Speaker, draw_speakers
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.rng import rng
 
 _ORDERS_PER_JOB = 20
-
-# Left out: whispers (no voicing), robots and `Demonic` (echo), `fast` (its own rate), and `edward`, `klatt4` and
-# `klatt5` (the engine clips them).
-_FEMALE = "Alicia Andrea Annie anika aunty belinda f1 f2 f3 f4 f5 grandma linda steph steph2 steph3".split()
-_MALE = (
-    "Andy AnxiousAndy Denis Diogo Henrique Hugo Lee Marco Storm antonio croak m1 m2 m3 m4 m5 m6 m7 m8 michel miguel "
-    "sandro travis victor"
-).split()
-_NOT_SAID = (
-    "Alex Gene Gene2 Jacky Mario Michael Mike Nguyen Reed RicishayMax RicishayMax2 RicishayMax3 Tweaky adam announcer "
-    "benjamin boris caleb david ed edward2 grandpa gustave ian iven iven2 iven3 iven4 john kaukovalta klatt klatt2 "
-    "klatt3 klatt6 marcelo max mike2 norbert pablo paul pedro quincy rob robert shelby zac"
-).split()
-GENDER: dict[str, str | None] = {
-    **dict.fromkeys(_FEMALE, "female"),
-    **dict.fromkeys(_MALE, "male"),
-    **dict.fromkeys(_NOT_SAID, None),
-}
-# three of five variants train, one dev, one test, in each group
-_SPLIT = ("train", "train", "dev", "train", "test")
 
 
 def run(
@@ -82,61 +63,6 @@ def run(
         inputs=inputs,
         build=lambda folder: _build(folder, config, speakers=speakers, sentences=sentences, num_jobs=num_jobs),
         force=force,
-    )
-
-
-def variants_of(voice_set: str) -> list[str]:
-    """Names of the voice variants of a set; train, dev and test share none, and together they are `all`."""
-    groups = (_FEMALE, _MALE, _NOT_SAID)
-    return [
-        name
-        for group in groups
-        for index, name in enumerate(group)
-        if voice_set in ("all", _SPLIT[index % len(_SPLIT)])
-    ]
-
-
-def draw_speakers(config: SynthConfig) -> list[Speaker]:
-    """Speakers with a voice (accent and variant) each of their own; more speakers leave the first ones as they are.
-
-    Raises:
-        ConfigError: more speakers than voices.
-    """
-    gen = rng(config.seed, "voices", config.voice_set)
-    variants = [str(name) for name in gen.permutation(variants_of(config.voice_set))]
-    accents = list(config.accents)
-    first_accent = gen.integers(0, len(accents), len(variants))
-    num_voices = len(variants) * len(accents)
-    if config.speakers > num_voices:
-        raise ConfigError(
-            f"{config.speakers} speakers, but only {num_voices} voices",
-            expected=f"at most {len(variants)} variants of the set `{config.voice_set}` times {len(accents)} accents",
-            hint="use --voice-set all or more --accents",
-        )
-    speakers = []
-    for index in range(config.speakers):
-        turn, place = divmod(index, len(variants))
-        accent = accents[(int(first_accent[place]) + turn) % len(accents)]
-        speakers.append(_draw_speaker(config, index, accent=accent, variant=variants[place]))
-    return speakers
-
-
-def _draw_speaker(config: SynthConfig, index: int, *, accent: str, variant: str) -> Speaker:
-    speaker_id = f"{config.prefix}{index:04d}"
-    gen = rng(config.seed, "speaker", speaker_id)
-    ranges = (config.rate, config.pitch, config.pitch_range, config.formant, config.level_db)
-    rate, pitch, pitch_range, formant, level_db = (round(float(gen.uniform(*bounds)), 3) for bounds in ranges)
-    return Speaker(
-        speaker_id=speaker_id,
-        voice=f"{accent}+{variant}",
-        accent=accent,
-        variant=variant,
-        gender=GENDER[variant],
-        rate=rate,
-        pitch=pitch,
-        pitch_range=pitch_range,
-        formant=formant,
-        level_db=level_db,
     )
 
 
@@ -234,7 +160,7 @@ def _render(orders: Sequence[Order], config: SynthConfig, audio: Path, *, num_jo
 
 
 def _cut(order: Order, item: Rendered, sampling_rate: int) -> MonoCut:
-    tiers = {
+    tiers: dict[str, Sequence[Word]] = {
         name: [Word(symbol, start / sampling_rate, (end - start) / sampling_rate) for symbol, start, end in marks]
         for name, marks in (("word", item.words), ("phone", item.phones))
     }

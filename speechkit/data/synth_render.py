@@ -15,27 +15,12 @@ from speechkit.audio.io import write_flac
 from speechkit.audio.noise import coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
 from speechkit.data import espeak
 from speechkit.data.config_synth import SynthConfig
+from speechkit.data.voices import Speaker
 from speechkit.rng import derive_seed, rng
 
 _MAX_PEAK = 0.95
 _MIN_DENOMINATOR = 200  # steps of the vocal-tract factor are at most 0.5 %
 _HALF_FILTER = 10
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """A voice with the habits of one speaker; `formant_steps / FORMANT_UNIT` is the vocal-tract factor."""
-
-    speaker_id: str
-    voice: str
-    accent: str
-    variant: str
-    gender: str | None
-    rate: float
-    pitch: float
-    pitch_range: float
-    formant: float
-    level_db: float
 
 
 @dataclass(frozen=True)
@@ -80,7 +65,7 @@ def render_order(order: Order, config: SynthConfig, audio: Path) -> Rendered:
 
     try:
         words, phones = espeak.time_words(order.text, spoken, phones_alone)
-    except espeak.UntimedText as error:
+    except espeak.UntimedTextError as error:
         return Rendered(order.utt_id, fault=f"{error.what}: {' '.join(error.where)}")
     up, down = ratio(config.sampling_rate, order.speaker.formant)
     speech = resample(spoken.samples.astype(np.float32) / 32768, up, down)
@@ -154,7 +139,8 @@ def resample(samples: np.ndarray, up: int, down: int) -> np.ndarray:
     """Samples (S,) float32 at `up / down` times the rate, without delay."""
     if up == down:
         return samples
-    return resample_poly(samples, up, down, window=_lowpass(max(up, down))).astype(np.float32)
+    resampled: np.ndarray = resample_poly(samples, up, down, window=_lowpass(max(up, down)))
+    return resampled.astype(np.float32, copy=False)
 
 
 @functools.lru_cache(maxsize=64)
