@@ -1,0 +1,1 @@
+"""One page and one RESULTS.md block from score files and experiment folders; nobody types results."""

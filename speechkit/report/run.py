@@ -1,0 +1,51 @@
+"""The command `report`: score files and experiments in; a table on stdout, one page and RESULTS.md out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from speechkit import log
+from speechkit.artifact import publish_file
+from speechkit.report import results
+from speechkit.report.html import TEMPLATES, render
+from speechkit.report.plots import loss_curves, rate_bars
+from speechkit.report.sources import read_sources
+from speechkit.report.tables import as_text, mean_table, part_tables, run_table, score_table
+
+
+def run(
+    sources: Sequence[Path], *, out: Path, title: str = "Results", group: str = "", results_file: Path | None = None
+) -> None:
+    """Write the page `out`, print the score table, and rewrite the block of `results_file`.
+
+    The same sources give the same bytes: dates are those of the runs, not of the report.
+
+    Raises:
+        SpeechkitError: a source cannot be read; ConfigError: a wrong `group` pattern.
+    """
+    scores, experiments = read_sources(sources)
+    tables = [score_table(scores)] if scores else []
+    if group:
+        tables.append(mean_table(scores, group))
+    runs = run_table(scores)
+    page = render(
+        TEMPLATES / "report.html.j2",
+        title=title,
+        tables=tables,
+        bars=rate_bars(scores),
+        curves=loss_curves(experiments),
+        part_tables=[table for score in scores for table in part_tables(score)],
+        runs=runs,
+        experiments=experiments,
+    )
+    with publish_file(out) as stream:
+        stream.write(page)
+    if results_file is not None:
+        results.update(results_file, results.block([*tables, runs]), title=title)
+    if tables:
+        print("\n\n".join(as_text(table) for table in tables))
+    num_without = sum(score.run is None for score in scores)
+    if num_without:
+        log.warn(f"{num_without} of {len(scores)} score files name no run: their command and commit are not known")
+    log.info(f"wrote {out}" + (f" and the block of {results_file}" if results_file else ""))
