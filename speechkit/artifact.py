@@ -32,6 +32,7 @@ LOG_FILE = "log.txt"
 _NOT_OUTPUT = {RUN_FILE, LOG_FILE}
 _AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph"}
 _MAX_HASHED = 64 << 20
+_MAX_SINGLE_FSYNC = 64
 _LIBRARIES = ("torch", "torchaudio", "lhotse", "numpy", "numba", "soundfile", "sentencepiece")
 
 
@@ -60,8 +61,8 @@ def make_artifact(
     """
     prints = {role: fingerprint(path) for role, path in inputs.items()}
     own_print = hash_of({"command": command, "config": config.model_dump(mode="json"), "inputs": prints})
-    _restore_interrupted_swap(out)
     _check_replaceable(out)
+    _restore_interrupted_swap(out)
     if not force and is_up_to_date(out, own_print):
         print(f"up to date: {out}")
         return False
@@ -82,13 +83,14 @@ def make_artifact(
                 "command": command,
                 "fingerprint": own_print,
                 "inputs": {role: {"path": str(inputs[role]), "fingerprint": prints[role]} for role in inputs},
+                "outputs": sorted(path.name for path in partial.iterdir()),
                 **provenance(),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
                 "wall_seconds": round(time.time() - started, 2),
                 "cpu_seconds": round(_cpu_seconds() - cpu, 2),
             }
             (partial / RUN_FILE).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-            os.sync()
+            _flush(partial)
             _swap_in(partial, out)
         except BaseException:
             if not resumable:
@@ -98,12 +100,14 @@ def make_artifact(
 
 
 def is_up_to_date(out: Path, own_print: str) -> bool:
-    """True when `out` is a finished artifact with this fingerprint."""
+    """True when `out` is a finished artifact with this fingerprint and none of its outputs was removed."""
     try:
         run = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(run, dict) and run.get("fingerprint") == own_print
+    if not isinstance(run, dict) or run.get("fingerprint") != own_print:
+        return False
+    return all((out / name).exists() for name in run.get("outputs", []))
 
 
 def hash_of(value: object) -> str:
@@ -180,11 +184,23 @@ def _lock(path: Path) -> IO[str] | None:
 
 @contextmanager
 def publish_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Write a single result file so that it appears whole or not at all."""
+    """Write a single result file so that it appears whole or not at all; devices such as /dev/stdout are written to.
+
+    Raises:
+        SpeechkitError: `path` is a folder.
+    """
+    encoding = None if "b" in mode else "utf-8"
+    if path.is_dir():
+        raise SpeechkitError(f"`{path}` is a folder", expected="the name of a file")
+    if path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        with path.open(mode, encoding=encoding) as stream:
+            yield stream
+        return
+    path = path.resolve()  # a link stays, its target is replaced
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open(mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with partial.open(mode, encoding=encoding) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -225,7 +241,9 @@ def _machine() -> str:
     model = ""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "")
+        model = next(
+            (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), ""
+        )
     except OSError:
         pass  # not Linux
     return f"{os.cpu_count()} x {model or platform.machine()}"
@@ -254,6 +272,8 @@ def _sibling(out: Path, suffix: str) -> Path:
 
 
 def _check_replaceable(out: Path) -> None:
+    if out.name in ("", ".."):
+        raise SpeechkitError(f"`{out}` can not be an output folder", expected="the name of a new folder")
     if out.is_dir() and (not any(out.iterdir()) or (out / RUN_FILE).is_file()):
         return
     if out.exists() or out.is_symlink():
@@ -277,18 +297,34 @@ def _swap_in(partial: Path, out: Path) -> None:
             shutil.rmtree(old)
         out.rename(old)
     partial.rename(out)
-    folder = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _fsync(out.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _restore_interrupted_swap(out: Path) -> None:
     old = _sibling(out, "old")
-    if old.is_dir() and not out.exists() and not _sibling(out, "lease").exists():
-        old.rename(out)
+    if old.is_dir() and not out.exists():
+        with lease(out):  # whoever swaps right now holds it; after kill -9 nobody does
+            if not out.exists():
+                old.rename(out)
+
+
+def _flush(folder: Path) -> None:
+    # one call for the whole machine is cheaper only when there are many files
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if len(files) > _MAX_SINGLE_FSYNC:
+        os.sync()
+        return
+    for path in [*files, folder]:
+        _fsync(path)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _cpu_seconds() -> float:

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,13 +20,16 @@ class _StderrHandler(logging.Handler):
     """Writes to the present sys.stderr, so that tests and redirections see it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        # nobody reads any more (`2>&1 | head`): the work goes on
+        with suppress(BrokenPipeError):
+            sys.stderr.write(self.format(record) + "\n")
 
 
 def setup(verbose: bool = False) -> None:
     """Send the log of this process to stderr; call once, from the CLI."""
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
+    logging.raiseExceptions = False  # a full disk stops the work itself; log.txt must not add a traceback
     if not logger.handlers:
         handler = _StderrHandler()
         handler.setFormatter(_FORMAT)

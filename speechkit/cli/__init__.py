@@ -11,6 +11,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -82,7 +83,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def _leave(message: str, code: int) -> NoReturn:
     if os.environ.get("SPEECHKIT_DEBUG"):
         traceback.print_exc()
-    print(message, file=sys.stderr)
+    with suppress(OSError):  # nobody may be reading
+        print(message, file=sys.stderr, flush=True)
     sys.exit(code)
 
 
