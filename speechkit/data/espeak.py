@@ -221,7 +221,7 @@ def _words_with_phones(spoken: Spoken) -> list[tuple[int, int, int, list[Mark]]]
     events = spoken.events
     starts = [i for i, event in enumerate(events) if event.kind == "word"]
     spans = []
-    for begin, until in zip(starts, [*starts[1:], len(events)], strict=True):
+    for begin, until in zip(starts, [*starts[1:], len(events)], strict=False):
         inside = [event for event in events[begin + 1 : until] if event.kind == "phone"]
         bounds = [event.sample for event in inside] + [
             events[until].sample if until < len(events) else len(spoken.samples)
