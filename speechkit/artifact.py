@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -152,10 +152,10 @@ def lease(out: Path) -> Iterator[None]:
         SpeechkitError: another process holds it; the message names host and pid.
     """
     path = _sibling(out, "lease")
-    stream = _lock(path)
-    if stream is None:
-        holder = path.read_text(encoding="utf-8").strip() or "another process"
-        raise SpeechkitError(f"`{out}` is being written by {holder}", hint="wait for it, or choose another --out")
+    while (stream := _lock(path)) is None:
+        with suppress(FileNotFoundError):  # then the holder has just finished: try again
+            holder = path.read_text(encoding="utf-8").strip() or "another process"
+            raise SpeechkitError(f"`{out}` is being written by {holder}", hint="wait for it, or choose another --out")
     with stream:
         stream.truncate(0)
         stream.write(f"pid {os.getpid()} on host {socket.gethostname()}\n")
