@@ -36,9 +36,7 @@ def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         assert path.is_file(), f"{path} is missing: `pytest --update-golden` writes it"
-        assert text == path.read_text(encoding="utf-8"), (
-            f"differs from {path}: if meant, `pytest --update-golden`"
-        )
+        assert text == path.read_text(encoding="utf-8"), f"differs from {path}: if meant, `pytest --update-golden`"
 
     return check
 
@@ -53,9 +51,7 @@ class CliResult:
 
 
 @pytest.fixture
-def run_speechkit(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., CliResult]:
+def run_speechkit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CliResult]:
     """`run_speechkit("score", "wer", ...)` runs the program in this process."""
     from speechkit.cli import main
 

@@ -46,9 +46,7 @@ class Module:
     @cached_property
     def imports(self) -> list[Import]:
         known = set(modules_by_name())
-        return [
-            item for node in self.tree.body for item in _imports(node, known, at_top=True, for_types=False)
-        ]
+        return [item for node in self.tree.body for item in _imports(node, known, at_top=True, for_types=False)]
 
 
 def _functions(node: ast.AST, *, is_public: bool) -> Iterator[tuple[Function, bool]]:
