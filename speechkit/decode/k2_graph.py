@@ -43,8 +43,8 @@ def k2_decode(
     """
     k2 = import_k2(PURPOSE)
     check_fit(log_probs_TV, graph, blank_id)
-    if len(log_probs_TV) == 0:
-        return GraphPath((), float(graph.final[0]))
+    if len(log_probs_TV) == 0 or len(graph.src) == 0:  # k2 holds neither; only silence is left
+        return GraphPath((), float(log_probs_TV[:, blank_id].double().sum()) + float(graph.final[0]))
     decoding_graph, columns = _decoding_graph(graph, blank_id, str(log_probs_TV.device))
     if decoding_graph is None:
         return GraphPath((), -math.inf)
