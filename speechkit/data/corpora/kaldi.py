@@ -73,7 +73,7 @@ def prepare(source: Path, out: Path, config: KaldiConfig, *, num_jobs: int) -> P
             cuts.append(cut)
         else:
             bad.append(BadItem(utterance.where, utterance.utt_id, cut))
-    return Prepared(cuts, bad, [f"{count} {text}" for text, count in counts.items()])
+    return Prepared(cuts, bad, [f"{count} {text}" for text, count in counts.items() if count])
 
 
 def _read_tables(source: Path) -> tuple[Tables, list[BadItem]]:

@@ -63,9 +63,8 @@ def prepare(source: Path, out: Path, config: LhotseConfig, *, num_jobs: int, rec
                 bad.append(BadItem(f"{source} {split}".strip(), supervision.id, cut))
     cuts.sort(key=lambda cut: str(cut.id))
     twice = repeated_ids((cut.id, f"recording {cut.recording.id}") for cut in cuts)
-    again = {item.utt_id for item in twice}
-    kept = [cut for cut in cuts if cut.id not in again]
-    return Prepared(kept, bad + twice, [f"{count} {text}" for text, count in counts.items() if count])
+    kept = {cut.id: cut for cut in reversed(cuts)}  # the first of each id
+    return Prepared(list(reversed(kept.values())), bad + twice, [f"{count} {text}" for text, count in counts.items() if count])
 
 
 def find_recipe(name: str) -> Callable[..., Any]:
