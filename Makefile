@@ -34,7 +34,7 @@ check: lint
 	$(PYTEST) -m "not slow and $(WITHOUT)"
 
 test: lint
-	$(PYTEST) -v -q -m "$(WITHOUT)"
+	$(PYTEST) -v -m "$(WITHOUT)"
 
 bench: .venv/.stamp
 	@for script in tools/bench/*.py; do \
