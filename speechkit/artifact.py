@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from speechkit import __version__, log
+from speechkit import log
 from speechkit.config import Config, to_yaml
 from speechkit.errors import SpeechkitError
+from speechkit.provenance import provenance
 
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
@@ -33,7 +30,6 @@ _NOT_OUTPUT = {RUN_FILE, LOG_FILE}
 _AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph"}
 _MAX_HASHED = 64 << 20
 _MAX_SINGLE_FSYNC = 64
-_LIBRARIES = ("torch", "torchaudio", "lhotse", "numpy", "numba", "soundfile", "sentencepiece")
 
 
 def make_artifact(
@@ -215,56 +211,6 @@ def write_json(path: Path, value: object) -> None:
     with publish_file(path) as stream:
         json.dump(value, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
-
-
-def provenance() -> dict[str, object]:
-    """What `run.json` says of the program that ran: argv, versions, commit, host."""
-    versions = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "argv": sys.argv,
-        "version": __version__,
-        "commit": git_commit(),
-        "python": sys.version.split()[0],
-        "libraries": versions,
-        "host": socket.gethostname(),
-        "machine": _machine(),
-    }
-
-
-def _machine() -> str:
-    """The kind of machine, without its name: results name it beside the minutes they took."""
-    model = ""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        model = next(
-            (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), ""
-        )
-    except OSError:
-        pass  # not Linux
-    return f"{os.cpu_count()} x {model or platform.machine()}"
-
-
-def git_commit() -> str | None:
-    """The commit of the speechkit checkout that runs, `+` behind it when files differ; None when not in git."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
 
 
 def _sibling(out: Path, suffix: str) -> Path:

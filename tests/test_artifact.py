@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from speechkit import artifact, log
+from speechkit import log
 from speechkit.artifact import fingerprint, hash_of, lease, make_artifact, publish_file, write_json
 from speechkit.config import Config
 from speechkit.errors import SpeechkitError
@@ -345,8 +345,3 @@ def test_a_full_disk_leaves_nothing_half_written(full_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         write_json(full_disk / "f.json", "x" * 70000)
     assert list(full_disk.iterdir()) == []
-
-
-def test_commit_is_unknown_outside_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(artifact, "__file__", str(tmp_path / "speechkit" / "artifact.py"))
-    assert artifact.git_commit() is None
