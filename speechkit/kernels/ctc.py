@@ -196,15 +196,11 @@ def _one_loss(
         ctc_lattice.occupation(values_TV, labels_S, gamma_TS, total)
         grad_TV[:num_frames, blank_id] = -gamma_TS[:, 0::2].sum(axis=1)
         target = torch.from_numpy(grad_TV)[:num_frames]
-        target.index_add_(
-            1, torch.from_numpy(tokens_U), torch.from_numpy(-gamma_TS[:, 1::2]).to(target.dtype)
-        )
+        target.index_add_(1, torch.from_numpy(tokens_U), torch.from_numpy(-gamma_TS[:, 1::2]).to(target.dtype))
     return -total
 
 
-def _align_one(
-    values_TV: NDArray[np.float32], labels_S: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], float]:
+def _align_one(values_TV: NDArray[np.float32], labels_S: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
     """State of each frame on the best path, and the path's log probability."""
     num_frames = len(values_TV)
     states_T = np.zeros(num_frames, dtype=np.int64)
@@ -242,9 +238,7 @@ def _checked_batch(
     for b, (num_frames, num_tokens) in enumerate(zip(frames, lengths, strict=True)):
         tokens_U = rows[b, : max(0, num_tokens)]
         if not (0 <= num_frames <= max_frames and 0 <= num_tokens <= rows.shape[1]):
-            faults.append(
-                f"position {b}: {num_frames} frames of {max_frames}, {num_tokens} tokens of {rows.shape[1]}"
-            )
+            faults.append(f"position {b}: {num_frames} frames of {max_frames}, {num_tokens} tokens of {rows.shape[1]}")
         bad = tokens_U[(tokens_U < 0) | (tokens_U >= vocab_size) | (tokens_U == blank_id)]
         if len(bad):
             faults.append(f"position {b}: token {bad[0]}")

@@ -7,9 +7,15 @@ ones are blanks, state 2u + 1 is token u; labels_S holds the label of each.  Gra
 from __future__ import annotations
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+LogProbs: TypeAlias = NDArray[Any]  # float32 or float64
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
@@ -25,7 +31,7 @@ def _log_add3(a: float, b: float, c: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def forward(log_probs_TV, labels_S, alpha_TS):  # type: ignore[no-untyped-def]
+def forward(log_probs_TV: LogProbs, labels_S: Ints, alpha_TS: Floats) -> float:
     """Fill alpha (T, S), emission of frame t included, and return the total log probability (eq. 6-8)."""
     num_frames, num_states = alpha_TS.shape
     alpha_TS[:] = -np.inf
@@ -42,11 +48,11 @@ def forward(log_probs_TV, labels_S, alpha_TS):  # type: ignore[no-untyped-def]
             alpha_TS[t, s] = _log_add3(alpha_TS[t - 1, s], step, skip) + log_probs_TV[t, labels_S[s]]
     last = alpha_TS[num_frames - 1]
     token = last[num_states - 2] if num_states > 1 else -np.inf
-    return _log_add3(last[num_states - 1], token, -np.inf)
+    return float(_log_add3(last[num_states - 1], token, -np.inf))
 
 
 @njit(cache=True, nogil=True)
-def occupation(log_probs_TV, labels_S, alpha_TS, total):  # type: ignore[no-untyped-def]
+def occupation(log_probs_TV: LogProbs, labels_S: Ints, alpha_TS: Floats, total: float) -> None:
     """Turn alpha (T, S) in place into posteriors of the states: exp(alpha + beta - total)."""
     num_frames, num_states = alpha_TS.shape
     beta_S = np.full(num_states, -np.inf)
@@ -67,7 +73,7 @@ def occupation(log_probs_TV, labels_S, alpha_TS, total):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def best_path(log_probs_TV, labels_S, floor_T, beam, states_T):  # type: ignore[no-untyped-def]
+def best_path(log_probs_TV: LogProbs, labels_S: Ints, floor_T: Floats, beam: float, states_T: Ints) -> float:
     """Viterbi over a window of states that only loses, at its two ends, states below the limit.
 
     The limit of frame t is floor_T[t] or the best state minus beam, whichever is higher.
@@ -120,4 +126,4 @@ def best_path(log_probs_TV, labels_S, floor_T, beam, states_T):  # type: ignore[
             states_T[t] = s
             if t > 0:
                 s -= moves[offsets_T[t] + s - firsts_T[t]]
-    return score
+    return float(score)

@@ -7,12 +7,18 @@ one with another token, which makes a frame cost O(states + arcs) however many a
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
-def _arrivals(score_E, dst_E, token_E, best_N, other_N):  # type: ignore[no-untyped-def]
+def _arrivals(score_E: Floats, dst_E: Ints, token_E: Ints, best_N: Ints, other_N: Ints) -> None:
     """Best arc into each state, and best arc whose token differs from that one's; -1 when there is none."""
     best_N[:] = -1
     other_N[:] = -1
@@ -30,7 +36,14 @@ def _arrivals(score_E, dst_E, token_E, best_N, other_N):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def _advance_arcs(score_E, blank_N, arcs, best_N, other_N, back_E):  # type: ignore[no-untyped-def]
+def _advance_arcs(
+    score_E: Floats,
+    blank_N: Floats,
+    arcs: tuple[Ints, Ints, Floats],
+    best_N: Ints,
+    other_N: Ints,
+    back_E: NDArray[np.int32],
+) -> Floats:
     """Best way into each arc's token without its emission: stay, from the blank before it, from an arc before it."""
     src_E, token_E, weight_E = arcs
     num_states = len(blank_N)
@@ -52,7 +65,12 @@ def _advance_arcs(score_E, blank_N, arcs, best_N, other_N, back_E):  # type: ign
 
 
 @njit(cache=True, nogil=True)
-def best_graph_path(log_probs_TV, arcs, final_N, blank_id):  # type: ignore[no-untyped-def]
+def best_graph_path(
+    log_probs_TV: NDArray[np.float32],
+    arcs: tuple[Ints, Ints, Ints, Floats],
+    final_N: Floats,
+    blank_id: int,
+) -> tuple[float, Ints]:
     """Score and the place of each frame on the best path from state 0 to a final state.
 
     Args:
@@ -95,3 +113,9 @@ def best_graph_path(log_probs_TV, arcs, final_N, blank_id):  # type: ignore[no-u
         places_T[t] = place
         place = back[t, place]
     return score, places_T
+
+
+def warm() -> None:
+    """Compile the search, or load it from the cache."""
+    one = np.zeros(1, np.int64)
+    best_graph_path(np.zeros((1, 2), np.float32), (one, one, one + 1, np.zeros(1)), np.zeros(1), 0)

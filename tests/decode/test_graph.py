@@ -14,6 +14,7 @@ from torch import Tensor
 
 from speechkit.decode.graph import GraphPath, WordGraph, graph_decode, sentence_list, word_loop
 from speechkit.errors import SpeechkitError
+from speechkit.kernels import token_passing
 
 Weights = dict[tuple[str, ...], float]  # allowed word sequences
 
@@ -169,3 +170,10 @@ def test_nan_is_refused_with_its_frame() -> None:
     values[1, 3] = float("nan")
     with pytest.raises(SpeechkitError, match="frame 1"):
         graph_decode(values, word_loop({"a": [[1]]}))
+
+
+def test_warm_compiles_the_types_that_decoding_uses() -> None:
+    token_passing.warm()
+    compiled = len(token_passing.best_graph_path.signatures)  # type: ignore[attr-defined]
+    graph_decode(peaked(1, 2), word_loop({"a": [[1]]}))
+    assert len(token_passing.best_graph_path.signatures) == compiled  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speechkit.errors import SpeechkitError
-from speechkit.kernels import ctc
+from speechkit.kernels import ctc, ctc_lattice
 
 NUM_LABELS = 4
 
@@ -254,5 +254,11 @@ def test_required_frames_is_the_least_that_gives_a_finite_loss(tokens: list[int]
         assert torch.isposinf(ctc.ctc_loss(*one(values[:-1], tokens))).all()
 
 
-def test_warm_compiles_without_arguments() -> None:
+def test_warm_compiles_the_types_that_training_and_alignment_use() -> None:
     ctc.warm()
+    kernels = (ctc_lattice.forward, ctc_lattice.occupation, ctc_lattice.best_path)
+    compiled = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
+    values = random_log_probs(6, 4).requires_grad_()
+    ctc.ctc_loss(*one(values, [1, 2])).sum().backward()
+    ctc.forced_align(*one(values, [1, 2]))
+    assert [len(kernel.signatures) for kernel in kernels] == compiled  # type: ignore[attr-defined]
