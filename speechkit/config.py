@@ -171,7 +171,8 @@ def _describe(cls: type[Config], item: Any, origin: dict[tuple[str, ...], str]) 
     else:
         given = item.get("input")
         shown = "" if isinstance(given, dict) else f" (got {given!r})"
-        text = f"`{dotted}`: {item['msg'][:1].lower()}{item['msg'][1:]}{shown}"
+        message = item["msg"].removeprefix("Value error, ")  # pydantic's prefix for our own validators
+        text = f"`{dotted}`: {message[:1].lower()}{message[1:]}{shown}"
     return f"{source}  {text}" if source else text
 
 

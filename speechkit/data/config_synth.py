@@ -9,6 +9,7 @@ import pydantic
 from pydantic import Field
 
 from speechkit.config import Config, build_config
+from speechkit.errors import ConfigError
 
 Accent = Literal[
     "en", "en-us", "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029"
@@ -86,11 +87,22 @@ def synth_config(options: Mapping[str, object]) -> SynthConfig:
     tree = {key: value for key, value in options.items() if value is not None}
     for key in _LIMITS:
         if isinstance(value := tree.get(key), str):
-            low, colon, high = value.partition(":")
-            tree[key] = (low.strip(), high.strip() if colon else low.strip())
+            tree[key] = _parse_range(value)
     if isinstance(accents := tree.get("accents"), str):
         tree["accents"] = tuple(name.strip() for name in accents.split(","))
-    return build_config(SynthConfig, tree, {(key,): _option(key) for key in tree})
+    try:
+        return build_config(SynthConfig, tree, {(key,): _option(key) for key in tree})
+    except ConfigError as error:
+        raise ConfigError(error.what, where=error.where, hint="see `speechkit data synth --help`") from None
+
+
+def _parse_range(text: str) -> Range | str:
+    """The two numbers of `MIN:MAX`, of which one alone is both; other text stays for the config to refuse."""
+    low, colon, high = text.partition(":")
+    try:
+        return float(low), float(high if colon else low)
+    except ValueError:
+        return text
 
 
 def _option(key: str) -> str:
