@@ -20,7 +20,7 @@ ROWS = [
     {"models"},
     {"decode", "align", "units", "cutpaste"},
     {"train"},
-    {"prompt", "audit", "doctor"},
+    {"prompt", "audit", "doctor", "recipes"},
     {"cli"},
     {"__main__"},
 ]
