@@ -44,8 +44,7 @@ def corpus_options(corpus: str, overrides: Sequence[str]) -> Config:
         known = [f"{name}:NAME" if name == "lhotse" else name for name in CORPORA]
         near = difflib.get_close_matches(corpus, known, n=3, cutoff=0.4)
         raise ConfigError(
-            f"unknown corpus `{corpus}`"
-            + (f", did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""),
+            f"unknown corpus `{corpus}`" + (f", did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""),
             expected=f"one of {', '.join(known)}",
         )
     return load_config(CORPUS_CONFIGS[kind], None, overrides)
@@ -59,15 +58,13 @@ def prepare_corpus(config: PrepareConfig, out: Path, *, num_jobs: int = 1, force
     """
     source = Path(config.source)
     if not source.exists():
-        raise SpeechkitError(
-            f"`{source}` does not exist", expected=f"the source of the corpus `{config.corpus}`"
-        )
+        raise SpeechkitError(f"`{source}` does not exist", expected=f"the source of the corpus `{config.corpus}`")
     if source.resolve() == out.resolve() or source.resolve() in out.resolve().parents:
         raise SpeechkitError(f"`{out}` lies inside the source `{source}`", hint="choose another --out")
     bad_count_limit(config.max_bad, 0)  # a wrong value shows before the work
 
     def build(folder: Path) -> None:
-        _build(config, source, folder, out, num_jobs)
+        _build(config, folder, out, num_jobs=num_jobs)
 
     made = make_artifact(
         out,
@@ -87,12 +84,12 @@ def _list_inputs(options: Config) -> dict[str, Path]:
     return {f"list{i}": Path(name) for i, name in enumerate(filter(None, options.list.split(",")))}
 
 
-def _build(config: PrepareConfig, source: Path, folder: Path, out: Path, num_jobs: int) -> None:
+def _build(config: PrepareConfig, folder: Path, out: Path, *, num_jobs: int) -> None:
     kind, _, recipe = config.corpus.partition(":")
     module, _, function = CORPORA[kind].partition(":")
     prepare = cast(Prepare, getattr(importlib.import_module(module), function))
     extra: dict[str, Any] = {"recipe": recipe} if recipe else {}
-    prepared = prepare(source, folder, config.options, num_jobs=num_jobs, **extra)
+    prepared = prepare(Path(config.source), folder, config.options, num_jobs=num_jobs, **extra)
     _judge_bad_items(prepared, config.max_bad, out)
     if prepared.bad:
         _write_bad_items(folder / SKIPPED_FILE, prepared.bad)
@@ -111,9 +108,7 @@ def bad_count_limit(max_bad: str, total: int) -> int:
     """
     match = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]+)?)%", max_bad.strip())
     if match is None or (match[2] and float(match[2]) > 100):
-        raise ConfigError(
-            f"`--max-bad {max_bad}` is neither a count nor a share", expected="for example 12 or 1%"
-        )
+        raise ConfigError(f"`--max-bad {max_bad}` is neither a count nor a share", expected="for example 12 or 1%")
     return int(match[1]) if match[1] else int(float(match[2]) * total / 100)
 
 

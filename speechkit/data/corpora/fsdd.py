@@ -37,7 +37,7 @@ def prepare(source: Path, out: Path, config: FsddConfig, *, num_jobs: int) -> Pr
     """
     rows, bad, folder = read_rows(source)
     rows = filter_rows(rows, config.where)
-    return cuts_from_rows(rows, bad, folder, TsvConfig(check_audio=config.check_audio), num_jobs=num_jobs)
+    return cuts_from_rows(rows, bad, folder, config=TsvConfig(check_audio=config.check_audio), num_jobs=num_jobs)
 
 
 def read_rows(source: Path) -> tuple[list[Row], list[BadItem], Path]:

@@ -7,7 +7,7 @@ words give them away. Written: audio/<speaker>/<id>.flac (16 bit), list.tsv, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from speechkit import log
 from speechkit.audio.io import read_audio, write_flac
 from speechkit.data.config import FsddStringsConfig, parse_snr
 from speechkit.data.corpora.fsdd import read_rows
-from speechkit.data.corpora.items import BadItem, Prepared
+from speechkit.data.corpora.items import BadItem, Prepared, repeated_ids
 from speechkit.data.corpora.string_lists import (
     DigitString,
     Take,
@@ -36,6 +36,7 @@ from speechkit.rng import rng
 
 _PEAK = 0.5
 _LIST_FILE = "list.tsv"
+Spans = list[tuple[int, int]]  # start and end sample of each word, end exclusive
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class Rendered:
     """What was written for one string."""
 
     cut: MonoCut
-    spans: list[tuple[int, int]]
-    num_samples: int
+    spans: Spans
     num_clipped: int
 
 
@@ -56,6 +56,7 @@ def prepare(source: Path, out: Path, config: FsddStringsConfig, *, num_jobs: int
         ConfigError: nothing can be drawn from the speakers and takes asked for.
     """
     rows, bad, folder = read_rows(source)
+    bad = bad + repeated_ids((row["id"], row.where) for row in rows)
     takes = {row["id"]: _take_of(row) for row in rows}
     if config.list:
         strings, bad_lines = read_strings([Path(name.strip()) for name in config.list.split(",")], takes)
@@ -65,9 +66,12 @@ def prepare(source: Path, out: Path, config: FsddStringsConfig, *, num_jobs: int
     used = {name for string in strings for name in string.recordings}
     files = {row["id"]: folder / row["path"] for row in rows if row["id"] in used}
     samples, rate, unreadable = _load_takes(files, num_jobs)
-    sound, faults = _check_strings(strings, samples, unreadable, rate)
-    rendered = _render_all(sound, samples, rate, out, config, num_jobs)
-    write_strings(out / _LIST_FILE, ((s, r.spans, r.num_samples) for s, r in zip(sound, rendered, strict=True)), rate)
+    sound, faults = _check_strings(strings, samples, unreadable=unreadable, rate=rate)
+    renderer = Renderer(samples, rate, out, config.seed, parse_snr(config.snr_db))
+    rendered = renderer.render_all(sound, num_jobs=num_jobs)
+    write_strings(
+        out / _LIST_FILE, ((s, r.spans, r.cut.num_samples) for s, r in zip(sound, rendered, strict=True)), rate
+    )
     num_clipped = sum(r.num_clipped > 0 for r in rendered)
     notes = [f"{num_clipped} strings were clipped by the noise"] if num_clipped else []
     return Prepared([r.cut for r in rendered], bad + faults, notes)
@@ -106,7 +110,7 @@ def _load_takes(files: dict[str, Path], num_jobs: int) -> tuple[dict[str, np.nda
 
 
 def _check_strings(
-    strings: Sequence[DigitString], samples: dict[str, np.ndarray], unreadable: dict[str, str], rate: int
+    strings: Sequence[DigitString], samples: Mapping[str, np.ndarray], *, unreadable: Mapping[str, str], rate: int
 ) -> tuple[list[DigitString], list[BadItem]]:
     """Strings whose takes are readable and whose declared word places are those of the joins."""
     sound, bad = [], []
@@ -121,7 +125,7 @@ def _check_strings(
     return sound, bad
 
 
-def _mismatches(string: DigitString, samples: dict[str, np.ndarray], rate: int) -> list[str]:
+def _mismatches(string: DigitString, samples: Mapping[str, np.ndarray], rate: int) -> list[str]:
     spans, num_samples = layout(string, [len(samples[name]) for name in string.recordings], rate)
     actual = {"word_samples": spans_text(spans), "samples": str(num_samples)}
     return [
@@ -131,7 +135,7 @@ def _mismatches(string: DigitString, samples: dict[str, np.ndarray], rate: int) 
     ]
 
 
-def layout(string: DigitString, lengths: Sequence[int], rate: int) -> tuple[list[tuple[int, int]], int]:
+def layout(string: DigitString, lengths: Sequence[int], rate: int) -> tuple[Spans, int]:
     """Start and end sample of each word, end exclusive, and the number of samples of the whole string."""
     spans, position = [], string.gaps_ms[0] * rate // 1000
     for length, gap_ms in zip(lengths, string.gaps_ms[1:], strict=True):
@@ -140,82 +144,85 @@ def layout(string: DigitString, lengths: Sequence[int], rate: int) -> tuple[list
     return spans, position
 
 
-def _render_all(
-    strings: Sequence[DigitString],
-    samples: dict[str, np.ndarray],
-    rate: int,
-    out: Path,
-    config: FsddStringsConfig,
-    num_jobs: int,
-) -> list[Rendered]:
-    snr_range = parse_snr(config.snr_db)
-    for speaker in {string.speaker for string in strings}:
-        (out / "audio" / speaker).mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True)
+class Renderer:
+    """Joins strings into `folder/audio`.
 
-    def render(string: DigitString) -> Rendered:
-        return _render(string, samples, rate, out, config.seed, snr_range)
+    Args:
+        samples: each take, float32 (S,), by id.
+        rate: their sampling rate in Hz.
+        seed: of the noise.
+        snr_range: lowest and highest level in dB, or None for no noise.
+    """
 
-    # threads are enough: noise and FLAC run outside the interpreter lock, and there is nothing to pickle
-    with ThreadPoolExecutor(num_jobs) as pool:
-        return list(log.track(pool.map(render, strings), "joining", total=len(strings)))
+    samples: Mapping[str, np.ndarray]
+    rate: int
+    folder: Path
+    seed: int
+    snr_range: tuple[float, float] | None
+
+    def render_all(self, strings: Sequence[DigitString], *, num_jobs: int) -> list[Rendered]:
+        """Write the audio of every string, in their order."""
+        for speaker in {string.speaker for string in strings}:
+            (self.folder / "audio" / speaker).mkdir(parents=True, exist_ok=True)
+        # threads are enough: noise and FLAC run outside the interpreter lock, and there is nothing to pickle
+        with ThreadPoolExecutor(num_jobs) as pool:
+            return list(log.track(pool.map(self.render, strings), "joining", total=len(strings)))
+
+    def render(self, string: DigitString) -> Rendered:
+        """Write the audio of one string; the bytes depend on the string, the seed and the level only."""
+        takes = [self.samples[name] for name in string.recordings]
+        spans, num_samples = layout(string, [len(take) for take in takes], self.rate)
+        joined = np.zeros(num_samples, dtype=np.float32)
+        for (start, end), take in zip(spans, takes, strict=True):
+            joined[start:end] = take
+        peak = float(np.max(np.abs(joined)))
+        if peak > 0:
+            joined *= np.float32(_PEAK / peak)
+        snr_db, num_clipped = None, 0
+        if self.snr_range is not None:
+            random = rng(self.seed, "noise", string.utt_id)
+            snr_db = round(float(random.uniform(*self.snr_range)), 2)
+            joined, num_clipped = add_noise(joined, spans, snr_db=snr_db, random=random)
+        path = self.folder / "audio" / string.speaker / f"{string.utt_id}.flac"
+        write_flac(path, joined, self.rate)
+        return Rendered(self._cut_of(string, path, spans, num_samples=num_samples, snr_db=snr_db), spans, num_clipped)
+
+    def _cut_of(
+        self, string: DigitString, path: Path, spans: Spans, *, num_samples: int, snr_db: float | None
+    ) -> MonoCut:
+        words = [
+            Word(word, start / self.rate, (end - start) / self.rate)
+            for word, (start, end) in zip(string.words, spans, strict=True)
+        ]
+        custom: dict[str, Any] = {"recordings": list(string.recordings), "gaps_ms": list(string.gaps_ms)}
+        custom |= {"split": string.split} if string.split else {}
+        custom |= {} if snr_db is None else {"snr_db": snr_db}
+        return make_cut(
+            string.utt_id,
+            path.resolve(),
+            sampling_rate=self.rate,
+            num_samples=num_samples,
+            text=" ".join(string.words),
+            speaker=string.speaker,
+            tiers={"word": words},
+            custom=custom,
+        )
 
 
-def _render(
-    string: DigitString,
-    samples: dict[str, np.ndarray],
-    rate: int,
-    out: Path,
-    seed: int,
-    snr_range: tuple[float, float] | None,
-) -> Rendered:
-    takes = [samples[name] for name in string.recordings]
-    spans, num_samples = layout(string, [len(take) for take in takes], rate)
-    joined = np.zeros(num_samples, dtype=np.float32)
-    for (start, end), take in zip(spans, takes, strict=True):
-        joined[start:end] = take
-    peak = float(np.max(np.abs(joined)))
-    if peak > 0:
-        joined *= np.float32(_PEAK / peak)
-    custom: dict[str, Any] = {
-        "split": string.split,
-        "recordings": list(string.recordings),
-        "gaps_ms": list(string.gaps_ms),
-    }
-    num_clipped = 0
-    if snr_range is not None:
-        joined, custom["snr_db"], num_clipped = _add_noise(joined, spans, seed, string.utt_id, snr_range)
-    path = out / "audio" / string.speaker / f"{string.utt_id}.flac"
-    write_flac(path, joined, rate)
-    words = [
-        Word(word, start / rate, (end - start) / rate) for word, (start, end) in zip(string.words, spans, strict=True)
-    ]
-    cut = make_cut(
-        string.utt_id,
-        path.resolve(),
-        sampling_rate=rate,
-        num_samples=num_samples,
-        text=" ".join(string.words),
-        speaker=string.speaker,
-        tiers={"word": words},
-        custom={name: value for name, value in custom.items() if value != ""},
-    )
-    return Rendered(cut, spans, num_samples, num_clipped)
+def add_noise(
+    joined: np.ndarray, spans: Spans, *, snr_db: float, random: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """White noise at `snr_db` below the mean power of the words, and how many samples had to be clipped.
 
-
-def _add_noise(
-    joined: np.ndarray,
-    spans: Sequence[tuple[int, int]],
-    seed: int,
-    utt_id: str,
-    snr_range: tuple[float, float],
-) -> tuple[np.ndarray, float, int]:
-    """White noise below the mean power of the words; the level, and how many samples had to be clipped."""
-    random = rng(seed, "noise", utt_id)
-    snr_db = round(float(random.uniform(*snr_range)), 2)
+    Args:
+        joined: float32 (S,), zero outside the words.
+        spans: start and end sample of each word.
+    """
     num_spoken = sum(end - start for start, end in spans)
-    power = float(np.dot(joined, joined)) / num_spoken  # the gaps hold zeros
+    power = float(np.dot(joined, joined)) / num_spoken
     noise = random.standard_normal(len(joined), dtype=np.float32)
     noise *= np.float32(np.sqrt(power * 10 ** (-snr_db / 10)))
     noise += joined
     num_clipped = int(np.count_nonzero(np.abs(noise) > 1.0))
-    return np.clip(noise, -1.0, 1.0, out=noise), snr_db, num_clipped
+    return np.clip(noise, -1.0, 1.0, out=noise), num_clipped

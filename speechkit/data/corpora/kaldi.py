@@ -68,7 +68,7 @@ def prepare(source: Path, out: Path, config: KaldiConfig, *, num_jobs: int) -> P
     cuts = []
     counts: Counter[str] = Counter()
     for utterance in utterances:
-        cut = _cut_of(utterance, headers[utterance.recording_id], tables, counts)
+        cut = _cut_of(utterance, headers[utterance.recording_id], tables, counts=counts)
         if isinstance(cut, MonoCut):
             cuts.append(cut)
         else:
@@ -155,7 +155,7 @@ def _open_audio(entry: Entry, source: Path, config: KaldiConfig) -> tuple[Path, 
 
 
 def _cut_of(
-    utterance: Utterance, opened: tuple[Path, AudioInfo] | str, tables: Tables, counts: Counter[str]
+    utterance: Utterance, opened: tuple[Path, AudioInfo] | str, tables: Tables, *, counts: Counter[str]
 ) -> MonoCut | str:
     """The cut of an utterance, or why there is none."""
     if isinstance(opened, str):

@@ -46,7 +46,7 @@ def prepare(source: Path, out: Path, config: LhotseConfig, *, num_jobs: int, rec
         SpeechkitError: the recipe gave up, or gives no recordings with supervisions.
     """
     function = find_recipe(recipe)
-    manifests = _call(function, recipe, source, config.args)
+    manifests = _call(function, source, recipe=recipe, args=config.args)
     found = list(_walk(manifests, ()))
     if not found:
         raise SpeechkitError(f"the recipe `{recipe}` gives no recordings with supervisions")
@@ -56,7 +56,7 @@ def prepare(source: Path, out: Path, config: LhotseConfig, *, num_jobs: int, rec
     for split, recordings, supervisions in found:
         by_id = {recording.id: recording for recording in recordings}
         for supervision in supervisions:
-            cut = _cut_of(by_id.get(supervision.recording_id), supervision, split, counts)
+            cut = _cut_of(by_id.get(supervision.recording_id), supervision, split, counts=counts)
             if isinstance(cut, MonoCut):
                 cuts.append(cut)
             else:
@@ -64,7 +64,9 @@ def prepare(source: Path, out: Path, config: LhotseConfig, *, num_jobs: int, rec
     cuts.sort(key=lambda cut: str(cut.id))
     twice = repeated_ids((cut.id, f"recording {cut.recording.id}") for cut in cuts)
     kept = {cut.id: cut for cut in reversed(cuts)}  # the first of each id
-    return Prepared(list(reversed(kept.values())), bad + twice, [f"{count} {text}" for text, count in counts.items() if count])
+    return Prepared(
+        list(reversed(kept.values())), bad + twice, [f"{count} {text}" for text, count in counts.items() if count]
+    )
 
 
 def find_recipe(name: str) -> Callable[..., Any]:
@@ -87,7 +89,7 @@ def find_recipe(name: str) -> Callable[..., Any]:
     return function
 
 
-def _call(function: Callable[..., Any], recipe: str, source: Path, args: Mapping[str, Any]) -> Any:
+def _call(function: Callable[..., Any], source: Path, *, recipe: str, args: Mapping[str, Any]) -> Any:
     signature = inspect.signature(function)
     try:
         bound = signature.bind(source, **args)
@@ -133,7 +135,7 @@ def _walk(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _cut_of(
-    recording: Recording | None, supervision: SupervisionSegment, split: str, counts: Counter[str]
+    recording: Recording | None, supervision: SupervisionSegment, split: str, *, counts: Counter[str]
 ) -> MonoCut | str:
     """The cut of a supervision, or why its audio can not be used."""
     if recording is None:

@@ -24,4 +24,4 @@ def prepare(source: Path, out: Path, config: So762Config, *, num_jobs: int) -> P
     rows = filter_rows(rows, "" if config.kind == "all" else f"kind:{config.kind}")
     rows = filter_rows(rows, config.where)
     as_tsv = TsvConfig(case=config.case, check_audio=config.check_audio)
-    return cuts_from_rows(rows, bad, path.parent, as_tsv, num_jobs=num_jobs)
+    return cuts_from_rows(rows, bad, path.parent, config=as_tsv, num_jobs=num_jobs)

@@ -140,17 +140,18 @@ def draw_strings(config: FsddStringsConfig, takes: Mapping[str, Take]) -> list[D
     empty = [f"{name} has no take {config.takes} of digit {digit}" for (name, digit), ids in pools.items() if not ids]
     if empty:
         raise ConfigError("`takes` leaves a digit without a recording", where=empty)
-    return [_draw_one(config, index, speakers, pools, takes) for index in range(config.num_strings)]
+    return [_draw_one(config, index, pools=pools, takes=takes) for index in range(config.num_strings)]
 
 
 def _draw_one(
     config: FsddStringsConfig,
     index: int,
-    speakers: Sequence[str],
+    *,
     pools: Mapping[tuple[str, int], Sequence[str]],
     takes: Mapping[str, Take],
 ) -> DigitString:
     random = rng(config.seed, "fsdd-strings", index)
+    speakers = list(dict.fromkeys(name for name, _ in pools))
     speaker = speakers[int(random.integers(len(speakers)))]
     num_words = int(random.integers(config.min_words, config.max_words + 1))
     names = []

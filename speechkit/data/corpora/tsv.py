@@ -38,7 +38,7 @@ def prepare(source: Path, out: Path, config: TsvConfig, *, num_jobs: int) -> Pre
     path = find_table(source)
     rows, bad = read_table(path, ["path", "id", "speaker", config.text_column])
     rows = filter_rows(rows, config.where)
-    return cuts_from_rows(rows, bad, path.parent, config, num_jobs=num_jobs)
+    return cuts_from_rows(rows, bad, path.parent, config=config, num_jobs=num_jobs)
 
 
 def find_table(source: Path) -> Path:
@@ -54,7 +54,7 @@ def find_table(source: Path) -> Path:
     return source / MANIFEST
 
 
-def cuts_from_rows(rows: list[Row], bad: list[BadItem], folder: Path, config: TsvConfig, *, num_jobs: int) -> Prepared:
+def cuts_from_rows(rows: list[Row], bad: list[BadItem], folder: Path, *, config: TsvConfig, num_jobs: int) -> Prepared:
     """One cut per row whose fields and audio are sound; the others join `bad`, with every reason."""
     bad = bad + repeated_ids((row["id"], row.where) for row in rows if row["id"])
     twice = {item.where for item in bad}
@@ -70,7 +70,7 @@ def cuts_from_rows(rows: list[Row], bad: list[BadItem], folder: Path, config: Ts
                 bad.append(BadItem(row.where, row["id"] or "-", "; ".join(reasons)))
                 continue
             counts["files have more than one channel: the first is used"] += info.num_channels > 1
-            cuts.append(_cut_of_row(row, info, folder, config))
+            cuts.append(_cut_of_row(row, info, folder, config=config))
     notes = [f"{count} {text}" for text, count in counts.items() if count]
     return Prepared(cuts, bad, notes)
 
@@ -130,7 +130,7 @@ def _audio_of(row: Row, folder: Path) -> Path:
     return Path(os.path.abspath(folder / row["path"]))
 
 
-def _cut_of_row(row: Row, info: AudioInfo, folder: Path, config: TsvConfig) -> MonoCut:
+def _cut_of_row(row: Row, info: AudioInfo, folder: Path, *, config: TsvConfig) -> MonoCut:
     return make_cut(
         row["id"],
         _audio_of(row, folder),
