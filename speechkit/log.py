@@ -15,6 +15,8 @@ T = TypeVar("T")
 logger = logging.getLogger("speechkit")
 _FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
 
+_CLEAR = "\r\x1b[K"
+
 
 class _StderrHandler(logging.Handler):
     """Writes to the present sys.stderr, so that tests and redirections see it."""
@@ -22,7 +24,8 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # nobody reads any more (`2>&1 | head`): the work goes on
         with suppress(BrokenPipeError):
-            sys.stderr.write(self.format(record) + "\n")
+            live = _CLEAR if sys.stderr.isatty() else ""  # a line of track() may stand there
+            sys.stderr.write(f"{live}{self.format(record)}\n")
 
 
 def setup(verbose: bool = False) -> None:
@@ -66,20 +69,24 @@ def track(items: Iterable[T], title: str, *, unit: str = "utt", total: int | Non
     live = sys.stderr.isatty()
     start = time.monotonic()
     next_report, count = (0.2 if live else 10.0), 0
-    for item in items:
-        yield item
-        count += 1
-        elapsed = time.monotonic() - start
-        if elapsed < next_report:
-            continue
-        share = f"{count}/{total}" if total else str(count)
-        line = f"{title}: {share} {unit}, {count / elapsed:.1f} {unit}/s"
-        if live:
-            sys.stderr.write(f"\r{line}\x1b[K")
-            sys.stderr.flush()
-            next_report = elapsed + 0.2
-        else:
-            info(line)
-            next_report = 30.0 if next_report < 30.0 else elapsed + 60.0
-    if live and time.monotonic() - start >= 0.2:
-        sys.stderr.write("\r\x1b[K")
+    try:
+        for item in items:
+            yield item
+            count += 1
+            elapsed = time.monotonic() - start
+            if elapsed < next_report:
+                continue
+            share = f"{count}/{total}" if total else str(count)
+            _report(f"{title}: {share} {unit}, {count / elapsed:.1f} {unit}/s", live=live)
+            next_report = elapsed + 0.2 if live else 30.0 if next_report < 30.0 else elapsed + 60.0
+    finally:
+        if live and time.monotonic() - start >= 0.2:
+            sys.stderr.write(_CLEAR)
+
+
+def _report(line: str, *, live: bool) -> None:
+    if live:
+        sys.stderr.write(f"\r{line}\x1b[K")
+        sys.stderr.flush()
+    else:
+        info(line)

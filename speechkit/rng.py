@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def derive_seed(seed: int, *names: object, bits: int = 128) -> int:
     """A `bits`-bit seed from a base seed and names such as an utterance id and an epoch (BLAKE2b)."""
-    text = "\x1f".join([str(int(seed)), *map(str, names)])
+    # the separator is escaped inside names, so that ("a", "b") never equals a single name
+    escaped = [str(name).replace("\x1e", "\x1e0").replace("\x1f", "\x1e1") for name in names]
+    text = "\x1f".join([str(int(seed)), *escaped])
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     return int.from_bytes(digest, "big") >> (128 - bits)
 
