@@ -100,6 +100,15 @@ def test_two_equal_words_in_a_row_need_a_blank_between() -> None:
     assert graph_decode(peaked(1, 0, 1, 2, 2, 0, 3), graph).words == ("one", "one", "two")
 
 
+@pytest.mark.parametrize("spellings", [[[1], [2]], [[2], [1]]])
+def test_the_second_best_spelling_goes_on_when_the_best_would_repeat_its_token(spellings: list[list[int]]) -> None:
+    values = peaked(2, 2, 3)
+    values[0, 1] = values[0, 2] - 0.1  # `a` sounds more like its spelling 2, but 2 2 would need a blank between
+    found = graph_decode(values, sentence_list({"a": spellings, "c": [[2, 3]]}, ["a c"]))
+    assert found.words == ("a", "c")
+    assert found.log_prob == pytest.approx(float(values[0, 1] + values[1, 2] + values[2, 3]), abs=1e-5)
+
+
 def test_bigram_weights_decide_between_close_words() -> None:
     lexicon = {"go": [[1]], "left": [[2]], "lift": [[3]]}
     values = torch.zeros(3, 5)
