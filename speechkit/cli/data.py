@@ -17,9 +17,7 @@ def prepare(
     corpus: Annotated[str, typer.Argument(help="tsv, fsdd, fsdd-strings, so762, kaldi or lhotse:NAME.")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder or file the corpus lies in.")],
     out: Out,
-    max_bad: Annotated[
-        str, typer.Option(help="Skip up to so many unusable items: a count or a share (1%).")
-    ] = "0",
+    max_bad: Annotated[str, typer.Option(help="Skip up to so many unusable items: a count or a share (1%).")] = "0",
     num_jobs: NumJobs = 1,
     overrides: Set = [],  # noqa: B006
     show_config: ShowConfig = False,

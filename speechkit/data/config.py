@@ -26,18 +26,14 @@ class TsvConfig(Config):
     text_column: Text = Field("text", description="column that holds the transcript")
     case: Case = Field("keep", description="change the case of the transcripts: keep, lower or upper")
     where: Text = Field("", description=_WHERE)
-    check_audio: bool = Field(
-        True, description="compare declared sr, samples and dur with the file, read its end"
-    )
+    check_audio: bool = Field(True, description="compare declared sr, samples and dur with the file, read its end")
 
 
 class FsddConfig(Config):
     """Free spoken digits: isolated words, six speakers."""
 
     where: Text = Field("", description=_WHERE)
-    check_audio: bool = Field(
-        True, description="compare declared sr, samples and dur with the file, read its end"
-    )
+    check_audio: bool = Field(True, description="compare declared sr, samples and dur with the file, read its end")
 
 
 class So762Config(Config):
@@ -46,17 +42,13 @@ class So762Config(Config):
     kind: Literal["all", "digits", "sentence"] = Field("all", description="digit strings, sentences, or all")
     case: Case = Field("lower", description="change the case of the transcripts: keep, lower or upper")
     where: Text = Field("", description=_WHERE)
-    check_audio: bool = Field(
-        True, description="compare declared sr, samples and dur with the file, read its end"
-    )
+    check_audio: bool = Field(True, description="compare declared sr, samples and dur with the file, read its end")
 
 
 class FsddStringsConfig(Config):
     """Digit strings joined from recordings of one speaker: from list files, or drawn."""
 
-    list: Text = Field(
-        "", description="list files to render, joined by comma; empty draws num_strings new ones"
-    )
+    list: Text = Field("", description="list files to render, joined by comma; empty draws num_strings new ones")
     num_strings: int = Field(1000, ge=1, description="drawn strings")
     speakers: Text = Field("jackson,nicolas,yweweler,lucas", description="speakers to draw, joined by comma")
     min_words: int = Field(1, ge=1, description="fewest words of a drawn string")
@@ -94,17 +86,13 @@ class FsddStringsConfig(Config):
 class KaldiConfig(Config):
     """A Kaldi data directory."""
 
-    check_audio: bool = Field(
-        True, description="read the last sample of each file, so that truncated ones show"
-    )
+    check_audio: bool = Field(True, description="read the last sample of each file, so that truncated ones show")
 
 
 class LhotseConfig(Config):
     """Any recipe of lhotse's own."""
 
-    args: dict[str, Any] = Field(
-        default_factory=dict, description="further arguments of the recipe: --set args.KEY=V"
-    )
+    args: dict[str, Any] = Field(default_factory=dict, description="further arguments of the recipe: --set args.KEY=V")
 
 
 class PrepareConfig(Config):

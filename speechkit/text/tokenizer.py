@@ -205,7 +205,7 @@ def _train_pieces(sentences: Sequence[str], kind: str, size: int) -> bytes:
             vocab_size=size - 1,  # the blank is ours
             character_coverage=1.0,
             normalization_rule_name="identity",
-            max_sentence_length=max(len(s.encode()) for s in sentences) + 1,  # longer ones would be dropped
+            max_sentence_length=max(10, *(len(s.encode()) + 1 for s in sentences)),  # longer ones would be dropped
             unk_id=0,
             bos_id=-1,
             eos_id=-1,

@@ -153,6 +153,11 @@ def test_long_sentences_are_not_dropped(kind: TokenizerKind) -> None:
     assert 1 not in tokenizer.encode("ab cd")
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_texts_of_one_letter_are_enough(kind: TokenizerKind) -> None:
+    assert train_tokenizer(["a"], kind=kind, size=4).decode([2, 3]) in ("a", "a a")
+
+
 @pytest.mark.parametrize(
     "texts, kind, size, error",
     [
