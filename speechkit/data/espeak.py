@@ -12,7 +12,10 @@ import ctypes
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,13 +128,30 @@ def speak(text: str, setting: Setting, *, seed: int) -> Spoken:
         ConfigError: the engine is not installed.
     """
     library, data = engine_files()
-    engine = ctypes.CDLL(str(library))
+    with _interrupts_deferred():
+        engine = ctypes.CDLL(str(library))
+        try:
+            return _speak(engine, data, text, setting=setting, seed=seed)
+        finally:
+            # unloading is what resets the engine's static state: Terminate alone does not
+            engine.espeak_Terminate()
+            _ctypes.dlclose(engine._handle)
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the utterance: raised in a callback it would be lost, with the samples."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
     try:
-        return _speak(engine, data, text, setting=setting, seed=seed)
+        yield
     finally:
-        # unloading is what resets the engine's static state: Terminate alone does not
-        engine.espeak_Terminate()
-        _ctypes.dlclose(engine._handle)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _speak(engine: ctypes.CDLL, data: Path, text: str, *, setting: Setting, seed: int) -> Spoken:

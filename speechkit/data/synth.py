@@ -7,6 +7,7 @@ Output: `audio/<speaker>/<utt>.flac`, recordings, supervisions and cuts (with wo
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -149,7 +150,13 @@ def _render(orders: Sequence[Order], config: SynthConfig, audio: Path, *, num_jo
     # spawn: a fork would copy the threads and the memory of torch
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(min(num_jobs, len(batches)), mp_context=context) as pool:
+        # Ctrl-C reaches every process of the terminal; only this one is to act on it
+        with ProcessPoolExecutor(
+            min(num_jobs, len(batches)),
+            mp_context=context,
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        ) as pool:
             count = len(batches)
             for batch in pool.map(render_orders, batches, [config] * count, [audio] * count):
                 yield from batch

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,6 +148,22 @@ def test_every_voice_variant_is_in_the_data_of_the_engine() -> None:
         text = (data / "voices" / "!v" / name).read_text(encoding="utf-8", errors="replace").lower()
         stated = next((line.split()[1] for line in text.splitlines() if line.startswith("gender")), None)
         assert stated == gender, name
+
+
+def test_an_interrupt_waits_for_the_end_of_the_utterance(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = []
+    collector = espeak._collector
+
+    def interrupted_collector(pcm: list[bytes], events: list[Event]) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        reached.append("engine goes on")
+        return collector(pcm, events)
+
+    monkeypatch.setattr(espeak, "_collector", interrupted_collector)
+    with pytest.raises(KeyboardInterrupt):
+        speak(TEXT, Setting("en"), seed=0)
+    assert reached == ["engine goes on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_unknown_voice_is_named() -> None:
