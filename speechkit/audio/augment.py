@@ -34,17 +34,21 @@ class Draw:
 
 def draw(config: AugmentConfig, *, seed: int, epoch: int, utt_id: str, max_speed: float = 2.0) -> Draw:
     """Draw the perturbation of an utterance; `max_speed` keeps it long enough for its text."""
+    speed = draw_speed(config, seed=seed, epoch=epoch, utt_id=utt_id, max_speed=max_speed)
     gen = rng(seed, "augment", epoch, utt_id)
-    speed = round(_uniform(gen, config.speed) * _SPEED_STEPS) / _SPEED_STEPS
-    if speed > max_speed:
-        speed = int(max_speed * _SPEED_STEPS) / _SPEED_STEPS
     warp = round(_uniform(gen, config.mel_warp), 2)
     return Draw(speed=speed, mel_warp=warp, tilt=config.tilt * float(gen.standard_normal()), gen=gen)
 
 
-def perturb_samples(
-    samples: np.ndarray, config: AugmentConfig, chosen: Draw, sampling_rate: int
-) -> np.ndarray:
+def draw_speed(config: AugmentConfig, *, seed: int, epoch: int, utt_id: str, max_speed: float = 2.0) -> float:
+    """The speed that `draw` gives; apart, because batches are planned on the durations after it."""
+    if config.speed[0] == config.speed[1]:
+        return config.speed[0]
+    speed = round(_uniform(rng(seed, "speed", epoch, utt_id), config.speed) * _SPEED_STEPS) / _SPEED_STEPS
+    return speed if speed <= max_speed else int(max_speed * _SPEED_STEPS) / _SPEED_STEPS
+
+
+def perturb_samples(samples: np.ndarray, config: AugmentConfig, chosen: Draw, sampling_rate: int) -> np.ndarray:
     """Speed, room, noise and level of one utterance, float32 (S',); S' = S / speed."""
     gen = chosen.gen
     out = change_speed(samples, chosen.speed)
@@ -89,13 +93,15 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
 def _resample(samples: np.ndarray, up: int, down: int) -> np.ndarray:
     common = gcd(up, down)
     up, down = up // common, down // common
-    return resample_poly(samples, up, down, window=_low_pass(max(up, down))).astype(np.float32)
+    resampled: np.ndarray = resample_poly(samples, up, down, window=_low_pass(max(up, down)))
+    return resampled.astype(np.float32)
 
 
 @lru_cache(maxsize=128)
 def _low_pass(rate: int) -> np.ndarray:
     # the filter scipy would design anew at every call
-    return firwin(20 * rate + 1, 1.0 / rate, window=("kaiser", 5.0)).astype(np.float32)
+    taps: np.ndarray = firwin(20 * rate + 1, 1.0 / rate, window=("kaiser", 5.0))
+    return taps.astype(np.float32)
 
 
 def _uniform(gen: np.random.Generator, bounds: tuple[float, float]) -> float:

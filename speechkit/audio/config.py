@@ -51,9 +51,7 @@ class FeatureConfig(Config):
 class AugmentConfig(Config):
     """Perturbations, each drawn from (seed, epoch, utterance id); 0 or an empty range switches one off."""
 
-    speed: Range = Field(
-        (1.0, 1.0), description="speed factor, drawn uniformly in steps of 0.025; changes pitch, too"
-    )
+    speed: Range = Field((1.0, 1.0), description="speed factor, drawn uniformly in steps of 0.025; changes pitch, too")
     level_db: Range = Field((0.0, 0.0), description="gain in dB")
     noise_prob: Probability = Field(0.0, description="share of utterances with added coloured noise")
     noise_snr_db: Range = Field((8.0, 40.0), description="speech-to-noise ratio in dB")
@@ -64,9 +62,7 @@ class AugmentConfig(Config):
     mel_warp: Range = Field(
         (1.0, 1.0), description="factor on the mel band centres: vocal tract length (0.74-1.2: children)"
     )
-    tilt: float = Field(
-        0.0, ge=0, description="standard deviation of a linear slope over the normalised bands"
-    )
+    tilt: float = Field(0.0, ge=0, description="standard deviation of a linear slope over the normalised bands")
     freq_masks: int = Field(0, ge=0, description="SpecAugment: number of masked bands")
     freq_mask_bands: int = Field(8, ge=0, description="largest width of a masked band")
     time_masks: int = Field(0, ge=0, description="SpecAugment: number of masked stretches")

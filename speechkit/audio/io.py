@@ -42,9 +42,7 @@ def audio_info(path: Path) -> AudioInfo:
     return AudioInfo(info.samplerate, info.frames, info.channels)
 
 
-def read_audio(
-    path: Path, *, start_sample: int = 0, num_samples: int | None = None
-) -> tuple[np.ndarray, int]:
+def read_audio(path: Path, *, start_sample: int = 0, num_samples: int | None = None) -> tuple[np.ndarray, int]:
     """Samples of the first channel as float32 in [-1, 1], shape (S,), and the sampling rate in Hz.
 
     Raises:
@@ -53,9 +51,7 @@ def read_audio(
     _check_file(path)
     stop = None if num_samples is None else start_sample + num_samples
     try:
-        samples, rate = soundfile.read(
-            str(path), start=start_sample, stop=stop, dtype="float32", always_2d=True
-        )
+        samples, rate = soundfile.read(str(path), start=start_sample, stop=stop, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from None
     if num_samples is not None and len(samples) != num_samples:
@@ -77,9 +73,7 @@ def write_flac(path: Path, samples: np.ndarray, sampling_rate: int) -> None:
         raise SpeechkitError(f"samples for `{path}` reach {peak}", expected="finite samples in [-1, 1]")
     pcm = np.round(samples * 32767.0).astype(np.int16)
     try:
-        soundfile.write(
-            str(path), pcm, sampling_rate, format="FLAC", subtype="PCM_16", compression_level=_FLAC_LEVEL
-        )
+        soundfile.write(str(path), pcm, sampling_rate, format="FLAC", subtype="PCM_16", compression_level=_FLAC_LEVEL)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         path.unlink(missing_ok=True)
         free = os.statvfs(path.parent)

@@ -46,9 +46,7 @@ def synthetic_rir(
     """
     num_samples = max(2, int(rt60_seconds * sampling_rate))
     time = np.arange(num_samples, dtype=np.float32) / sampling_rate
-    tail = gen.standard_normal(num_samples, dtype=np.float32) * np.exp(
-        np.float32(-6.908 / rt60_seconds) * time
-    )
+    tail = gen.standard_normal(num_samples, dtype=np.float32) * np.exp(np.float32(-6.908 / rt60_seconds) * time)
     tail[0] = 0.0
     energy = float(np.sum(tail * tail))
     tail *= np.float32(np.sqrt(10.0 ** (-direct_to_reverb_db / 10.0) / max(energy, 1e-12)))
@@ -58,6 +56,6 @@ def synthetic_rir(
 
 def convolve_rir(speech: np.ndarray, rir: np.ndarray) -> np.ndarray:
     """Speech in the room, float32 (S,): same length and same RMS as before."""
-    wet = fftconvolve(speech, rir)[: len(speech)].astype(np.float32)
+    wet: np.ndarray = fftconvolve(speech, rir)[: len(speech)].astype(np.float32)
     before, after = float(np.sum(speech * speech)), float(np.sum(wet * wet))
     return wet * np.float32(np.sqrt(before / after)) if after > 0 else wet

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Force, Out, Set, ShowConfig
+from speechkit.cli.options import Force, Set, ShowConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def train(
     dev_cuts: Annotated[
         Path | None, typer.Option("--dev", metavar="CUTS", help="Manifest whose WER is logged on the way.")
     ] = None,
-    out: Out | None = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to make; appears only when complete.")] = None,
     overrides: Set = [],  # noqa: B006
     force: Force = False,
     show_config: ShowConfig = False,

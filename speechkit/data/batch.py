@@ -103,15 +103,13 @@ def utterances_of(cuts: Iterable[MonoCut], config: FeatureConfig) -> list[Uttera
         )
     if slow:
         raise SpeechkitError(
-            f"{len(slow)} of {len(utterances)} utterances are sampled below features.sampling_rate={config.sampling_rate}",
+            f"{len(slow)} of {len(utterances)} utterances are below features.sampling_rate={config.sampling_rate} Hz",
             where=slow,
             hint=f"--set features.sampling_rate={min(rates)} (then the faster ones are down-sampled)",
         )
     for rate, count in sorted(rates.items()):
         if rate > config.sampling_rate:
-            log.info(
-                f"{count} utterances of {rate} Hz are down-sampled to {config.sampling_rate} Hz when read"
-            )
+            log.info(f"{count} utterances of {rate} Hz are down-sampled to {config.sampling_rate} Hz when read")
     return utterances
 
 
@@ -187,9 +185,7 @@ class BatchMaker:
             tokens_BU=tokens_BU,
             num_tokens_B=num_tokens_B,
             frame_labels_BT=labels,
-            audio_seconds=float(
-                sum(utt.duration_seconds / s for utt, s in zip(utterances, speeds, strict=True))
-            ),
+            audio_seconds=float(sum(utt.duration_seconds / s for utt, s in zip(utterances, speeds, strict=True))),
         )
 
     def _frame_labels(self, utt: Utterance, size: int, speed: float) -> Tensor:

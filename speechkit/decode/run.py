@@ -63,8 +63,6 @@ def run(
         )
 
     manifest = cuts / CUTS_FILE if cuts.is_dir() else cuts
-    make_artifact(
-        out, command="decode", config=config, inputs={"cuts": manifest, "exp": exp}, build=build, force=force
-    )
+    make_artifact(out, command="decode", config=config, inputs={"cuts": manifest, "exp": exp}, build=build, force=force)
     if json_file is not None:
         write_json(json_file, orjson.loads((out / "summary.json").read_bytes()))

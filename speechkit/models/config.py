@@ -14,9 +14,7 @@ class FrameLossConfig(Config):
     """Cross-entropy on the frames of known word times: it breaks the blank plateau of CTC on small corpora."""
 
     weight: float = Field(1.0, ge=0, description="weight at the start; 0 switches it off")
-    end_share: float = Field(
-        0.6, ge=0, le=1, description="share of training after which the weight has fallen to 0"
-    )
+    end_share: float = Field(0.6, ge=0, le=1, description="share of training after which the weight has fallen to 0")
 
 
 class CtcConfig(Config):

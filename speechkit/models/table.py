@@ -68,7 +68,5 @@ def load_trained(exp: Path) -> Trained:
     try:
         model.load_state_dict(load_file(str(weights)))
     except (SafetensorError, RuntimeError) as error:
-        raise SpeechkitError(
-            f"`{weights}` does not fit its config", where=str(error).splitlines()[0]
-        ) from None
+        raise SpeechkitError(f"`{weights}` does not fit its config", where=str(error).splitlines()[0]) from None
     return Trained(model.eval(), sections.features, tokenizer)

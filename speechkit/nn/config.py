@@ -28,12 +28,8 @@ class ConvBlstmConfig(Config):
     """Strided convolutions, then a bidirectional LSTM."""
 
     kind: Literal["conv_blstm"] = "conv_blstm"
-    dim: int = Field(
-        192, ge=8, description="width of the convolutions; the LSTM has half of it in each direction"
-    )
-    num_layers: int = Field(
-        1, ge=1, description="LSTM layers; one leaves the blank plateau sooner on small corpora"
-    )
+    dim: int = Field(192, ge=8, description="width of the convolutions; the LSTM has half of it in each direction")
+    num_layers: int = Field(1, ge=1, description="LSTM layers; one leaves the blank plateau sooner on small corpora")
     stack: int = Field(3, ge=1, description="feature frames stacked before the first convolution")
     stride: Literal[1, 2] = Field(2, description="stride of the second convolution")
     dropout: Dropout = Field(0.15, description="dropout before and after the LSTM")

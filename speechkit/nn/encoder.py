@@ -19,7 +19,10 @@ ENCODERS: dict[str, Any] = {
 
 
 def make_encoder(num_mels: int, config: EncoderConfig) -> nn.Module:
-    """An encoder with `dim`, `factor` (feature frames per encoder frame) and `forward(features_BTF, num_frames_B) -> (out_BTD, encoder_frames_B)`."""
+    """An encoder with `dim`, `factor` (feature frames per encoder frame) and a forward of two results.
+
+    `forward(features_BTF, num_frames_B)` gives the output (B, T', D) and the encoder frames (B,) int64.
+    """
     return ENCODERS[config.kind](num_mels, config)  # type: ignore[no-any-return]
 
 

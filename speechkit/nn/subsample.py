@@ -9,7 +9,7 @@ from speechkit.audio.features import padding_mask
 
 
 class ConvSubsampling(nn.Module):
-    """2-D strided convolutions, depthwise-separable after the first, then a projection: (B, T, F) -> (B, T / factor, D)."""
+    """2-D strided convolutions, depthwise-separable after the first, then a projection: (B, T, F) -> (B, T', D)."""
 
     def __init__(self, num_mels: int, dim: int, *, factor: int, channels: int) -> None:
         super().__init__()

@@ -56,9 +56,7 @@ def save_checkpoint(
         old.unlink()
 
 
-def load_checkpoint(
-    folder: Path, *, model: nn.Module, average: Average, optimizer: torch.optim.Optimizer
-) -> Position:
+def load_checkpoint(folder: Path, *, model: nn.Module, average: Average, optimizer: torch.optim.Optimizer) -> Position:
     """Restore the newest readable checkpoint; `Position()` when there is none."""
     for path in _files(folder):
         try:

@@ -36,9 +36,7 @@ class CheckpointConfig(Config):
     """When training is written down."""
 
     every_steps: int = Field(200, ge=1, description="steps between checkpoints")
-    keep: int = Field(
-        2, ge=1, description="newest checkpoints kept; the older ones serve if the newest is damaged"
-    )
+    keep: int = Field(2, ge=1, description="newest checkpoints kept; the older ones serve if the newest is damaged")
 
 
 class TrainConfig(Config):
@@ -57,13 +55,9 @@ class TrainConfig(Config):
         lt=1,
         description="exponential average of the weights, used for decoding; 0: the last weights",
     )
-    dev_every_steps: int = Field(
-        500, ge=0, description="steps between looks at the dev set; 0: at the end only"
-    )
+    dev_every_steps: int = Field(500, ge=0, description="steps between looks at the dev set; 0: at the end only")
     log_every_steps: int = Field(50, ge=1, description="steps between log lines; train.jsonl has every step")
     seed: int = Field(0, ge=0, description="decides initial weights, batches, dropout and perturbation")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more change the last bits of the result")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the model runs")
-    num_workers: int = Field(
-        0, ge=0, description="processes that make batches; the result does not depend on it"
-    )
+    num_workers: int = Field(0, ge=0, description="processes that make batches; the result does not depend on it")

@@ -10,7 +10,7 @@ from torch import nn
 from speechkit.data.batch import BatchMaker, Utterance
 from speechkit.data.config_batch import BatchConfig
 from speechkit.decode.search import decode_utterances
-from speechkit.score.wer import count_errors
+from speechkit.kernels.edit import align_words
 
 
 def evaluate(
@@ -22,9 +22,7 @@ def evaluate(
 ) -> dict[str, float]:
     """WER in percent of greedy decoding, with the number of reference words."""
     hypotheses = decode_utterances(model, utterances, maker, config, device)
-    errors = words = 0
-    for utt, hyp in zip(utterances, hypotheses, strict=True):
-        reference = utt.text.split()
-        errors += count_errors(reference, hyp.text.split())
-        words += len(reference)
-    return {"wer": 100.0 * errors / max(1, words), "num_ref_words": float(words)}
+    references = [utt.text.split() for utt in utterances]
+    errors = align_words(references, [hyp.text.split() for hyp in hypotheses]).counts.sum()
+    num_words = sum(map(len, references))
+    return {"wer": 100.0 * float(errors) / max(1, num_words), "num_ref_words": float(num_words)}

@@ -1,0 +1,98 @@
+"""What a training run reads: utterances with tokens, the tokenizer, and which utterances CTC cannot learn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from speechkit import log
+from speechkit.audio.config import FeatureConfig
+from speechkit.audio.features import num_frames
+from speechkit.data.batch import Utterance, utterances_of
+from speechkit.data.store import CUTS_FILE, load_cuts
+from speechkit.errors import SpeechkitError
+from speechkit.kernels.ctc import required_frames
+from speechkit.models.table import TOKENIZER_FOLDER
+from speechkit.nn.config import EncoderConfig
+from speechkit.nn.encoder import encoder_frames
+from speechkit.text.tokenizer import Tokenizer, train_tokenizer
+from speechkit.train.config import TrainConfig
+
+INFEASIBLE_FILE = "infeasible.tsv"
+
+
+@dataclass
+class Inputs:
+    """What the loop trains on and looks at."""
+
+    tokenizer: Tokenizer
+    train: list[Utterance]
+    dev: list[Utterance]
+
+
+def manifest_of(path: Path) -> Path:
+    """The cuts file of a manifest or artifact folder: only this decides, not the log or the audio beside it."""
+    return path / CUTS_FILE if path.is_dir() else path
+
+
+def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, folder: Path) -> Inputs:
+    """Read the manifests; leave the tokenizer and the list of infeasible utterances in `folder`.
+
+    Raises:
+        SpeechkitError: a manifest is bad, ids are shared, or no utterance is feasible.
+    """
+    cuts = [cut for path in train for cut in load_cuts(path)]
+    double = sorted(utt_id for utt_id, count in Counter(cut.id for cut in cuts).items() if count > 1)
+    if double:
+        message = f"the training manifests share {len(double)} utterance ids"
+        raise SpeechkitError(message, where=double, hint="give each corpus its own ids")
+    utterances = utterances_of(cuts, config.features)
+    texts = [utt.text for utt in utterances]
+    tokenizer = train_tokenizer(texts, kind=config.tokenizer.kind, size=config.tokenizer.size)
+    tokenizer.save(folder / TOKENIZER_FOLDER)
+    good, bad = tokenize(utterances, tokenizer, config.features, config.model.encoder)
+    if bad:
+        _tell_infeasible(bad, len(utterances), folder)
+    dev_utterances = utterances_of(load_cuts(dev), config.features) if dev is not None else []
+    return Inputs(tokenizer, good, dev_utterances)
+
+
+@dataclass(frozen=True)
+class Infeasible:
+    """An utterance that no CTC path can produce: fewer encoder frames than tokens + repeats."""
+
+    utt_id: str
+    frames: int
+    needed: int
+    text: str
+
+
+def tokenize(
+    utterances: Sequence[Utterance], tokenizer: Tokenizer, features: FeatureConfig, encoder: EncoderConfig
+) -> tuple[list[Utterance], list[Infeasible]]:
+    """Utterances with tokens and the speed up to which they stay feasible, and those that are not feasible at all."""
+    good, bad = [], []
+    for utt in utterances:
+        tokens = tuple(tokenizer.encode(utt.text))
+        needed = required_frames(tokens)
+        samples = round(utt.duration_seconds * features.sampling_rate)
+        frames = encoder_frames(num_frames(samples, features), encoder)
+        if frames < needed:
+            bad.append(Infeasible(utt.utt_id, frames, needed, utt.text))
+        else:
+            # the margin of 10 % pays for rounding in resampling and subsampling
+            max_speed = max(1.0, 0.9 * frames / max(1, needed))
+            good.append(replace(utt, tokens=tokens, max_speed=max_speed))
+    return good, bad
+
+
+def _tell_infeasible(bad: Sequence[Infeasible], num_utterances: int, folder: Path) -> None:
+    lines = [f"{b.utt_id}\t{b.frames}\t{b.needed}\t{b.text}" for b in bad]
+    table = ["id\tencoder_frames\tneeded\ttext", *lines]
+    (folder / INFEASIBLE_FILE).write_text("\n".join(table) + "\n", encoding="utf-8")
+    message = f"{len(bad)} of {num_utterances} utterances have fewer encoder frames than tokens + repeats"
+    if len(bad) == num_utterances:
+        raise SpeechkitError(message, where=lines, hint="use a smaller model.encoder.subsampling, or check the texts")
+    log.warn(f"{message} and are left out; see {INFEASIBLE_FILE}")

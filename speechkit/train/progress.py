@@ -1,0 +1,56 @@
+"""What is told of a training run on the way, and how it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from speechkit.data.batch import Batch
+
+HISTORY_FILE = "train.jsonl"
+
+
+class Meter:
+    """Speed and padding since the last log line."""
+
+    def __init__(self) -> None:
+        self.cpu, self.audio, self.used, self.padded = time.process_time(), 0.0, 0, 0
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch that has been trained on."""
+        self.audio += batch.audio_seconds
+        self.used += int(batch.num_frames_B.sum())
+        self.padded += batch.features_BTF.shape[0] * batch.features_BTF.shape[1]
+
+    def report(self) -> str:
+        """The end of a log line."""
+        cpu = max(1e-9, time.process_time() - self.cpu)
+        waste = 100.0 * (1.0 - self.used / max(1, self.padded))
+        return f"{self.audio / cpu:.0f} audio s/CPU s  padding {waste:.1f} %"
+
+
+def cut_history(path: Path, num_steps: int) -> None:
+    """Drop the records after the checkpoint: those steps are made again."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()[:num_steps]
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that gets the number of a SIGTERM or SIGUSR1 when one arrives; the loop looks at it between steps."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
