@@ -22,8 +22,9 @@ class _StderrHandler(logging.Handler):
     """Writes to the present sys.stderr, so that tests and redirections see it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # nobody reads any more (`2>&1 | head`): the work goes on
-        with suppress(BrokenPipeError):
+        if sys.stderr is None:
+            return
+        with suppress(BrokenPipeError):  # nobody reads any more (`2>&1 | head`): the work goes on
             live = _CLEAR if sys.stderr.isatty() else ""  # a line of track() may stand there
             sys.stderr.write(f"{live}{self.format(record)}\n")
 
@@ -66,7 +67,7 @@ def track(items: Iterable[T], title: str, *, unit: str = "utt", total: int | Non
     """Pass items on and report progress: a live line on a terminal, else a line after 10, 30 s, then each minute."""
     if total is None and isinstance(items, Collection):
         total = len(items)
-    live = sys.stderr.isatty()
+    live = sys.stderr is not None and sys.stderr.isatty()
     start = time.monotonic()
     next_report, count = (0.2 if live else 10.0), 0
     try:

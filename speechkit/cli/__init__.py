@@ -7,6 +7,7 @@ so that every `--help` stays fast.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -59,43 +60,68 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code (0, 1, 2, 3, 70, 85 or 130)."""
     try:
         code = app(args=None if args is None else list(args), prog_name="speechkit", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: started with a closed stdout
+            sys.stdout.flush()
     except SpeechkitError as error:
         _leave(error.render(), error.exit_code)
     except TyperException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"\nhint: see `{context.command_path} --help`" if context is not None else ""
-        message = error.format_message().strip().rstrip(".")
-        _leave(f"error: {message[:1].lower()}{message[1:]}{hint}", 2)
+        _leave(_usage_message(error), 2)
     except (KeyboardInterrupt, Abort):
         _leave("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:  # `speechkit ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except BrokenPipeError:
+        _leave_quietly()
+    except SystemExit as leaving:  # typer's own answer to a broken pipe
+        if isinstance(leaving.__context__, BrokenPipeError):
+            _leave_quietly()
+        raise
     except OSError as error:
         name = f" `{error.filename}`" if error.filename else ""
         _leave(f"error: cannot read or write{name}: {(error.strerror or str(error)).lower()}", 1)
+    except MemoryError as error:
+        _leave(f"error: not enough memory{': ' * bool(str(error))}{str(error).lower()}", 1)
     except Exception:
         _leave_with_bug_report()
+    if code == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
+        _leave("interrupted", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_message(error: TyperException) -> str:
+    message = error.format_message().strip().rstrip(".")
+    if message.startswith("Usage:"):  # a group without a command: its help
+        return message
+    message = re.sub(r" \(Possible options: (.*)\)$", r", did you mean \1?", message)
+    message = re.sub(r"\. Did you mean '(.*)'\?$", r", did you mean `\1`?", message)
+    context = getattr(error, "ctx", None)
+    hint = f"\nhint: see `{context.command_path} --help`" if context is not None else ""
+    return f"error: {message[:1].lower()}{message[1:]}{hint}"
 
 
 def _leave(message: str, code: int) -> NoReturn:
     if os.environ.get("SPEECHKIT_DEBUG"):
         traceback.print_exc()
     with suppress(OSError):  # nobody may be reading
-        print(message, file=sys.stderr, flush=True)
+        if sys.stderr is not None:
+            print(message, file=sys.stderr, flush=True)
     sys.exit(code)
 
 
+def _leave_quietly() -> NoReturn:
+    # `speechkit ... | head`: the reader has seen enough; what is still buffered must not fail at the end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    sys.exit(0)
+
+
 def _leave_with_bug_report() -> NoReturn:
-    with tempfile.NamedTemporaryFile("w", prefix="speechkit-bug-", suffix=".txt", delete=False) as stream:
-        stream.write(f"speechkit {__version__}\nargv: {sys.argv}\n{traceback.format_exc()}")
     problem = traceback.format_exc().strip().splitlines()[-1]
-    _leave(
-        f"bug: {problem}\n  traceback: {stream.name}\nhint: this is a fault of speechkit; report it with that file",
-        EXIT_BUG,
-    )
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="speechkit-bug-", suffix=".txt", delete=False) as stream:
+            stream.write(f"speechkit {__version__}\nargv: {sys.argv}\n{traceback.format_exc()}")
+        where = f"traceback: {stream.name}"
+    except OSError:  # no room for a file: the terminal must do
+        where = f"traceback:\n{traceback.format_exc()}"
+    hint = "hint: this is a fault of speechkit; report it with that traceback"
+    _leave(f"bug: {problem}\n  {where}\n{hint}", EXIT_BUG)
 
 
 __all__ = ["app", "main"]
