@@ -56,3 +56,26 @@ def rapidfuzz_ops(ref: Sequence[object], hyp: Sequence[object]) -> list[int]:
             i, j = i - 1, j - 1
             ops.append(SUB if ref[i] != hyp[j] else COR)
     return [COR] * head + [INS] * j + [DEL] * i + ops[::-1]
+
+
+def sclite_ops(ref: Sequence[object], hyp: Sequence[object]) -> list[int]:
+    """Weights 4 (substitution) and 3; each cell prefers the diagonal, then the insertion, then the deletion."""
+    cost = {(0, 0): 0}
+    best: dict[tuple[int, int], int] = {}
+    for i in range(len(ref) + 1):
+        for j in range(0 if i else 1, len(hyp) + 1):
+            choices = []
+            if i and j:
+                wrong = ref[i - 1] != hyp[j - 1]
+                choices.append((cost[i - 1, j - 1] + 4 * wrong, 0, SUB if wrong else COR))
+            if j:
+                choices.append((cost[i, j - 1] + 3, 1, INS))
+            if i:
+                choices.append((cost[i - 1, j] + 3, 2, DEL))
+            cost[i, j], _, best[i, j] = min(choices)
+    i, j, ops = len(ref), len(hyp), []
+    while i or j:
+        op = best[i, j]
+        i, j = i - (op != INS), j - (op != DEL)
+        ops.append(op)
+    return ops[::-1]

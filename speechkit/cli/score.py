@@ -26,7 +26,7 @@ def wer(
     ] = None,
     by: Annotated[str, typer.Option(metavar="FIELD,...", help="Group by fields of the cuts or JSONL.")] = "",
     missing: Annotated[str, typer.Option(help="No hypothesis: error, delete (count deletions) or skip.")] = "error",
-    ties: Annotated[str, typer.Option(help="Rule among equally good alignments: kaldi or rapidfuzz.")] = "kaldi",
+    ties: Annotated[str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")] = "kaldi",
     ci: Annotated[float, typer.Option(help="Level of the bootstrap intervals.")] = 0.95,
     replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 1000,
     ref_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",

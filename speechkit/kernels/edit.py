@@ -16,13 +16,25 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.errors import ConfigError
-from speechkit.kernels.edit_bits import COR, DEL, INS, SUB, TIES_RAPIDFUZZ, backtrace_64, finish, forward_64
+from speechkit.kernels.edit_bits import (
+    COR,
+    DEL,
+    INS,
+    MAX_SHORT_HYP,
+    SUB,
+    TIES_RAPIDFUZZ,
+    TIES_SCLITE,
+    backtrace_64,
+    finish,
+    forward_64,
+)
 from speechkit.kernels.edit_blocks import align_long
+from speechkit.kernels.edit_hirschberg import align_trimmed
+from speechkit.kernels.edit_weighted import align_weighted
 from speechkit.kernels.numba_types import Ints, Ops, Words
 
-Ties = Literal["kaldi", "rapidfuzz"]
+Ties = Literal["kaldi", "rapidfuzz", "sclite"]
 TIES: tuple[str, ...] = get_args(Ties)
-_MAX_SHORT_HYP = 2048
 _PAIRS_PER_TASK = 4096
 
 
@@ -45,45 +57,47 @@ class Alignment:
 
 
 @nb.njit(cache=True, nogil=True)
+def align_pair(
+    ref: Ints, hyp: Ints, ties: int, work: tuple[Words, Ints, Words, Words], space: Ops, counts: Ints
+) -> int:
+    """Align one pair into `space` (its length is that of both sides together); returns the first index written.
+
+    Args:
+        work: zeros and -1 for each id (left clean), and two columns of MAX_SHORT_HYP words.
+        counts: sub, del, ins are added to it.
+    """
+    at: int = 0
+    if ref.size == 0 or hyp.size == 0:
+        at = finish(ref.size, hyp.size, space.size, space, counts)
+    elif ties == TIES_RAPIDFUZZ:
+        at = align_trimmed(ref, hyp, work, space, counts)
+    elif ties == TIES_SCLITE:
+        at = align_weighted(ref, hyp, space, counts)
+    elif ref.size <= 64 and hyp.size <= MAX_SHORT_HYP:
+        forward_64(ref, hyp, work[0], work[2], work[3], ties)
+        at = backtrace_64(ref, hyp, work[2], work[3], ties, space, counts)
+    else:
+        at = align_long(ref, hyp, work[1], ties, space, counts)
+    return at
+
+
+@nb.njit(cache=True, nogil=True)
 def _align_range(
     pairs: tuple[Ints, Ints, Ints, Ints], vocab_size: int, ties: int, begin: int, end: int, out: tuple[Ints, Ops, Ints]
 ) -> None:
     ref, ref_offsets, hyp, hyp_offsets = pairs
     counts, ops, starts = out
-    masks: Words = np.zeros(vocab_size, np.uint64)
-    local = np.empty(0, np.int32)
-    vertical: Words = np.empty(_MAX_SHORT_HYP, np.uint64)
-    second: Words = np.empty(_MAX_SHORT_HYP, np.uint64)
+    work = (
+        np.zeros(vocab_size, np.uint64),
+        np.full(vocab_size, -1, np.int32),
+        np.empty(MAX_SHORT_HYP, np.uint64),
+        np.empty(MAX_SHORT_HYP, np.uint64),
+    )
     for u in range(begin, end):
         r = ref[ref_offsets[u] : ref_offsets[u + 1]]
         h = hyp[hyp_offsets[u] : hyp_offsets[u + 1]]
         base = ref_offsets[u] + hyp_offsets[u]
-        top = base + r.size + h.size
-        if ties == TIES_RAPIDFUZZ:  # rapidfuzz cuts the common prefix, then the common suffix
-            shortest = min(r.size, h.size)
-            tail = 0
-            head = 0
-            while head < shortest and r[head] == h[head]:
-                head += 1
-            while tail < shortest - head and r[r.size - 1 - tail] == h[h.size - 1 - tail]:
-                tail += 1
-            r = r[head : r.size - tail]
-            h = h[head : h.size - tail]
-            ops[top - tail : top] = COR
-            top -= tail
-        else:
-            head = 0
-        if r.size == 0 or h.size == 0:
-            at = finish(r.size, h.size, top - base, ops[base:top], counts[u])
-        elif r.size <= 64 and h.size <= _MAX_SHORT_HYP:
-            forward_64(r, h, masks, vertical, second, ties)
-            at = backtrace_64(r, h, vertical, second, ties, ops[base:top], counts[u])
-        else:
-            if local.size == 0:
-                local = np.full(vocab_size, -1, np.int32)
-            at = align_long(r, h, local, ties, ops[base:top], counts[u])
-        ops[base + at - head : base + at] = COR
-        starts[u] = base + at - head
+        starts[u] = base + align_pair(r, h, ties, work, ops[base : base + r.size + h.size], counts[u])
 
 
 def align_ids(
@@ -100,7 +114,7 @@ def align_ids(
 
     Args:
         ref, hyp: int32 ids in 0..vocab_size-1, all pairs behind each other; offsets int64 (N + 1,), offsets[0] = 0.
-        ties: `kaldi` or `rapidfuzz`.
+        ties: `kaldi`, `rapidfuzz` or `sclite`.
         num_threads: the result does not depend on it.
     Raises:
         ConfigError: an unknown tie rule.

@@ -16,12 +16,12 @@ import numpy as np
 from speechkit.kernels.numba_types import Ints, Ops, Words
 
 COR, SUB, DEL, INS = 0, 1, 2, 3
-TIES_KALDI, TIES_RAPIDFUZZ = 0, 1
+TIES_KALDI, TIES_RAPIDFUZZ, TIES_SCLITE = 0, 1, 2
+MAX_SHORT_HYP = 2048
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TOP = np.uint64(63)
-_SEGMENT_WORDS = 1 << 18  # 64-bit words of stored matrix per kind: 2 MiB, so that the walk back stays in cache
 _DENSE_WORDS = 1 << 20  # 64-bit words of pattern masks: 8 MiB
 
 

@@ -187,3 +187,28 @@ def align_long(ref: Ints, hyp: Ints, local: Ints, ties: int, ops: Ops, counts: I
     for i in range(ref.size):
         local[ref[i]] = -1
     return at
+
+
+@nb.njit(cache=True, nogil=True)
+def distance_long(ref: Ints, hyp: Ints, local: Ints) -> int:
+    """Edit distance alone, of one pair of any length; both sides have at least one item.
+
+    Args:
+        local: -1 for every id; used and cleaned here.
+    """
+    offsets, positions = occurrences(ref, local)
+    num_blocks = (ref.size + 63) >> 6
+    row_of, rows = dense_masks(offsets, positions, num_blocks)
+    scratch = (np.empty((1, num_blocks + 1), np.uint64), np.empty((1, num_blocks + 1), np.uint64))
+    width: int = abs(ref.size - hyp.size) + max(64, ref.size >> 3)
+    while True:
+        state = (np.empty(num_blocks, np.uint64), np.empty(num_blocks, np.uint64), np.array([-1, 0], np.int64))
+        plan = (ref.size, width, 0, hyp.size, TIES_KALDI)
+        sweep(hyp, local, (offsets, positions, row_of, rows), plan, state, scratch)
+        value: int = state[2][1]
+        if value <= width:
+            break
+        width = min(value, 3 * width)
+    for i in range(ref.size):
+        local[ref[i]] = -1
+    return value

@@ -13,7 +13,9 @@ from speechkit.config import Config
 class WerConfig(Config):
     """What `score wer` counts and reports."""
 
-    ties: Literal["kaldi", "rapidfuzz"] = Field("kaldi", description="which of the equally good alignments is reported")
+    ties: Literal["kaldi", "rapidfuzz", "sclite"] = Field(
+        "kaldi", description="which of the equally good alignments is reported"
+    )
     missing: Literal["error", "delete", "skip"] = Field("error", description="a reference without hypothesis")
     by: tuple[str, ...] = Field((), description="fields to group by, such as speaker")
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the printed intervals")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import orjson
 
 from speechkit.artifact import publish_file
 from speechkit.errors import CheckFailed
-from speechkit.kernels.edit import DEL, INS
 from speechkit.score.config import WerConfig
 from speechkit.score.seen_unseen import seen_unseen
 from speechkit.score.summary import by_field, summarise
@@ -83,25 +82,18 @@ def _row(title: str, part: dict[str, Any]) -> str:
     return f"{title:<28}" + "".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
 
 
-def aligned_words(scored: Scored, utterance: int) -> Iterator[tuple[str, str | None, str | None]]:
-    """(operation, reference word or None, hypothesis word or None) in order of time."""
-    ref, hyp = iter(scored.ref_words[utterance]), iter(scored.hyp_words[utterance])
-    for op in scored.alignment.ops_of(utterance).tolist():
-        yield NAMES[op], None if op == INS else next(ref), None if op == DEL else next(hyp)
-
-
 def write_alignment(path: Path, scored: Scored) -> None:
     """Every utterance aligned: JSON objects if the name ends in `.jsonl`, else three lines of columns."""
     as_json = path.suffix == ".jsonl"
     with publish_file(path, "wb") as stream:
         for u, name in enumerate(scored.ids):
-            words = list(aligned_words(scored, u))
+            steps = [(NAMES[op], ref, hyp) for op, ref, hyp in scored.align(u)]
             sub, dele, ins, num_ref, _ = scored.words[u].tolist()
             if as_json:
-                item = {"id": name, "sub": sub, "del": dele, "ins": ins, "num_ref_words": num_ref, "alignment": words}
+                item = {"id": name, "sub": sub, "del": dele, "ins": ins, "num_ref_words": num_ref, "alignment": steps}
                 stream.write(orjson.dumps(item) + b"\n")
             else:
-                stream.write(f"{name}  sub {sub} del {dele} ins {ins} of {num_ref}\n{columns(words)}\n".encode())
+                stream.write(f"{name}  sub {sub} del {dele} ins {ins} of {num_ref}\n{columns(steps)}\n".encode())
 
 
 def columns(words: Sequence[tuple[str, str | None, str | None]]) -> str:
@@ -125,4 +117,4 @@ def check_limit(result: dict[str, Any], limit: float | None) -> None:
         )
 
 
-__all__ = ["aligned_words", "check_limit", "columns", "report", "table", "write_alignment"]
+__all__ = ["check_limit", "columns", "report", "table", "write_alignment"]

@@ -18,7 +18,7 @@ from speechkit.score.wer import Scored
 
 def is_seen(scored: Scored, train_texts: Collection[str]) -> npt.NDArray[np.bool_]:
     """(N,) whether the reference, words separated by single spaces, is one of the training texts."""
-    return np.array([" ".join(words) in train_texts for words in scored.ref_words], np.bool_)
+    return np.array([" ".join(scored.ref_words(u)) in train_texts for u in range(len(scored))], np.bool_)
 
 
 def seen_unseen(scored: Scored, train_texts: Collection[str], **options: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def seen_unseen(scored: Scored, train_texts: Collection[str], **options: Any) ->
     known = frozenset(train_texts) - {""}
     seen = is_seen(scored, known)
     unseen = np.flatnonzero(~seen)
-    num_parrots = sum(" ".join(scored.hyp_words[u]) in known for u in unseen.tolist())
+    num_parrots = sum(" ".join(scored.hyp_words(u)) in known for u in unseen.tolist())
     return {
         "num_train_texts": len(known),
         "seen": summarise(scored, np.flatnonzero(seen), **options) if seen.any() else None,

@@ -32,13 +32,13 @@ def summarise(
     sub, dele, ins, num_ref, num_hyp = (int(v) for v in words.sum(axis=0))
     errors = words[:, :3].sum(axis=1)
     correct = num_ref - sub - dele
-    char_errors = chars[:, :3].sum(axis=1)
+    char_errors, num_ref_chars = int(chars[:, 0].sum()), int(chars[:, 1].sum())
     interval = partial(rate_interval, errors, words[:, 3], num_replicates=num_replicates, seed=seed)
     ci95 = interval(level=0.95)
     other = ci95 if level == 0.95 else interval(level=level)
     return {
         "wer": percent(sub + dele + ins, num_ref),
-        "cer": percent(int(char_errors.sum()), int(chars[:, 3].sum())),
+        "cer": percent(char_errors, num_ref_chars),
         "ser": percent(int((errors > 0).sum()), len(words)),
         "mer": percent(sub + dele + ins, sub + dele + ins + correct),
         "wil": round(100.0 - 100.0 * correct * correct / (num_ref * num_hyp), 4) if num_ref and num_hyp else None,
@@ -48,8 +48,8 @@ def summarise(
         "sub": sub,
         "del": dele,
         "ins": ins,
-        "num_ref_chars": int(chars[:, 3].sum()),
-        "char_errors": int(char_errors.sum()),
+        "num_ref_chars": num_ref_chars,
+        "char_errors": char_errors,
         "num_empty_refs": int((words[:, 3] == 0).sum()),
         "ci95": _rounded(ci95),
         "ci": {"level": level, "wer": _rounded(other)},

@@ -1,7 +1,7 @@
 """Transcripts by utterance id, read from Kaldi `text`, NIST `.trn`, JSONL, cut manifests and artifact folders.
 
 Texts stay bytes (UTF-8) in one buffer with a start and an end each: scoring reads them without making Python
-strings. Words are separated by ASCII white space, so a no-break space is part of a word in every format.
+strings. Words are separated by bytes up to 0x20, so a no-break space is part of a word in every format.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -18,43 +19,60 @@ import numpy.typing as npt
 import orjson
 
 from speechkit.errors import SpeechkitError
+from speechkit.kernels.line_index import FORMAT_LINES, FORMAT_TEXT, FORMAT_TRN, index_lines, is_increasing
+from speechkit.kernels.words import PADDING, SPACE
 
 Format: TypeAlias = Literal["auto", "text", "trn", "jsonl", "cuts", "lines"]
 FORMATS: tuple[str, ...] = get_args(Format)
 HYP_FILE = "hyp.jsonl"
 CUTS_FILE = "cuts.jsonl.gz"
-_SPACE = b" \t\r\x0b\x0c"
+_CONTROL_TO_SPACE = bytes.maketrans(bytes(range(32)), b" " * 32)
 
 
 @dataclass(frozen=True)
 class Transcripts:
     """Texts of N utterances.
 
-    data: the bytes that hold all texts; text u is data[starts[u]:ends[u]].
+    data: uint8, the bytes that hold all texts and `PADDING` spaces; text u is data[starts[u]:ends[u]].
     lines: line number of each utterance in `source`, from 1.
+    id_spans: (N, 2) place of each id in `data`, or the ids themselves in `names`.
     fields: further values by name, one per utterance, for example `speaker`; "" where an utterance has none.
     seconds: audio duration of each utterance, 0.0 where unknown.
     """
 
     source: str
-    ids: list[str]
-    data: bytes
+    data: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
+    id_spans: npt.NDArray[np.int64] | None = None
+    names: list[str] | None = None
     fields: dict[str, list[str]] = field(default_factory=dict)
     seconds: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.starts)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each utterance."""
+        if self.names is not None or self.id_spans is None:
+            return self.names or []
+        view = memoryview(self.data.data)
+        return [str(view[start:end], "utf-8") for start, end in self.id_spans.tolist()]
+
+    def words(self, utterance: int) -> list[str]:
+        """The words of one utterance."""
+        packed = self.data[self.starts[utterance] : self.ends[utterance]].tobytes()
+        return [word.decode() for word in packed.translate(_CONTROL_TO_SPACE).split()]
 
     def text(self, utterance: int) -> str:
         """The text of one utterance, words separated by single spaces."""
-        return b" ".join(self.data[self.starts[utterance] : self.ends[utterance]].split()).decode()
+        return " ".join(self.words(utterance))
 
     def texts(self) -> list[str]:
         """All texts, words separated by single spaces."""
-        return [self.text(u) for u in range(len(self.ids))]
+        return [self.text(u) for u in range(len(self))]
 
 
 def from_texts(
@@ -81,7 +99,7 @@ def from_texts(
         bad = [f"{source}:{numbers[u]}  {names[u]}" for u, text in enumerate(packed) if b"\0" in text]
         raise SpeechkitError("a text holds a NUL character", where=bad, hint="write the file again as UTF-8")
     _refuse_duplicates(names, numbers, source)
-    return Transcripts(source, names, data, starts, ends, numbers, fields or {}, seconds)
+    return Transcripts(source, _padded(data), starts, ends, numbers, None, names, fields or {}, seconds)
 
 
 def read_transcripts(path: Path, kind: str = "auto") -> Transcripts:
@@ -175,63 +193,31 @@ def _refuse_duplicates(ids: list[str], lines: npt.NDArray[np.int64], source: str
     )
 
 
-def _read_text(path: Path) -> Transcripts:
-    data = read_bytes(path)
-    check_bytes(data, path)
-    ids: list[str] = []
-    spans: list[tuple[int, int, int]] = []
-    at = 0
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        words = line.split(None, 1)
-        if words:
-            ids.append(words[0].decode())
-            begin = at + line.index(words[0]) + len(words[0])
-            spans.append((begin, at + len(line), number))
-        at += len(line) + 1
-    return _from_spans(path, ids, data, spans)
+def _padded(data: bytes) -> npt.NDArray[np.uint8]:
+    padded = np.full(len(data) + PADDING, SPACE, np.uint8)
+    padded[: len(data)] = np.frombuffer(data, np.uint8)
+    return padded
 
 
-def _read_trn(path: Path) -> Transcripts:
+def _read_indexed(path: Path, kind: int) -> Transcripts:
     data = read_bytes(path)
     check_bytes(data, path)
-    ids: list[str] = []
-    spans: list[tuple[int, int, int]] = []
-    bad = []
-    at = 0
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        body = line.rstrip(_SPACE)
-        opening = body.rfind(b"(")
-        if body and not body.startswith(b";;"):
-            name = body[opening + 1 : -1].strip().decode()
-            if opening < 0 or not body.endswith(b")") or not name:
-                bad.append(f"{path}:{number}  {body[-60:].decode(errors='replace')}")
-            ids.append(name)
-            spans.append((at, at + max(opening, 0), number))
-        at += len(line) + 1
+    buffer = _padded(data)
+    rows = index_lines(buffer, len(data), kind)
+    starts, ends, lines = (np.ascontiguousarray(rows[:, k]) for k in (2, 3, 4))
+    if kind == FORMAT_LINES:
+        return Transcripts(str(path), buffer, starts, ends, lines, None, [f"line-{k}" for k in lines.tolist()])
+    found = Transcripts(str(path), buffer, starts, ends, lines, np.ascontiguousarray(rows[:, :2]))
+    bad = np.flatnonzero(rows[:, 0] == rows[:, 1]).tolist()
     if bad:
         raise SpeechkitError(
-            f"{len(bad)} lines do not end in an utterance id", where=bad, expected="`some words (utterance-id)`"
+            f"{len(bad)} lines do not end in an utterance id",
+            where=[f"{path}:{lines[u]}  {found.text(u)[-60:]}" for u in bad],
+            expected="`some words (utterance-id)`",
         )
-    return _from_spans(path, ids, data, spans)
-
-
-def _read_lines(path: Path) -> Transcripts:
-    data = read_bytes(path)
-    check_bytes(data, path)
-    spans = []
-    at = 0
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if line.strip():
-            spans.append((at, at + len(line), number))
-        at += len(line) + 1
-    return _from_spans(path, [f"line-{number}" for _, _, number in spans], data, spans)
-
-
-def _from_spans(path: Path, ids: list[str], data: bytes, spans: list[tuple[int, int, int]]) -> Transcripts:
-    table = np.array(spans, np.int64).reshape(-1, 3)
-    _refuse_duplicates(ids, table[:, 2], str(path))
-    starts, ends, lines = (np.ascontiguousarray(table[:, k]) for k in range(3))
-    return Transcripts(str(path), ids, data, starts, ends, lines)
+    if not is_increasing(buffer, found.id_spans):
+        _refuse_duplicates(found.ids, lines, str(path))
+    return found
 
 
 def _read_jsonl(path: Path) -> Transcripts:
@@ -289,9 +275,9 @@ def _read_cuts(path: Path) -> Transcripts:
 
 
 READERS: dict[str, Callable[[Path], Transcripts]] = {
-    "text": _read_text,
-    "trn": _read_trn,
+    "text": partial(_read_indexed, kind=FORMAT_TEXT),
+    "trn": partial(_read_indexed, kind=FORMAT_TRN),
     "jsonl": _read_jsonl,
     "cuts": _read_cuts,
-    "lines": _read_lines,
+    "lines": partial(_read_indexed, kind=FORMAT_LINES),
 }

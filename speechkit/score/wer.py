@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from speechkit import log
 from speechkit.errors import ConfigError, SpeechkitError
-from speechkit.kernels.edit import Alignment, align_ids, align_words
-from speechkit.score.transcripts import Transcripts, from_texts
+from speechkit.kernels.edit import DEL, INS, align_words
+from speechkit.kernels.line_index import are_equal
+from speechkit.kernels.lines import count_lines, words_in_errors
+from speechkit.score.transcripts import Transcripts
 
 MISSING = ("error", "delete", "skip")
-Counts = npt.NDArray[np.int64]
+Counts: TypeAlias = npt.NDArray[np.int64]
+Step: TypeAlias = tuple[int, str | None, str | None]  # operation, reference word, hypothesis word
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Pairs of N utterances, aligned.
+    """Counts of N utterances, in the order of the reference.
 
     pairs: index of each utterance in `ref` and in `hyp`, (N, 2); -1 for a missing hypothesis counted as deletions.
     words: sub, del, ins, reference words, hypothesis words per utterance, (N, 5).
-    chars: the same in characters, a space between words counting as one.
+    chars: character errors, reference and hypothesis characters, (N, 3); words joined by one space.
+    errors: (E, 3) utterance, start of the reference word or -1, start of the hypothesis word or -1.
     """
 
     ref: Transcripts
@@ -30,9 +36,7 @@ class Scored:
     pairs: Counts
     words: Counts
     chars: Counts
-    ref_words: list[list[str]]
-    hyp_words: list[list[str]]
-    alignment: Alignment
+    errors: Counts
     ties: str
     num_missing: int
     num_extra: int
@@ -40,13 +44,43 @@ class Scored:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """Utterance ids in the order of the reference."""
-        return [self.ref.ids[u] for u in self.pairs[:, 0].tolist()]
+        return self.ref.ids if len(self) == len(self.ref) else [self.ref.ids[u] for u in self.pairs[:, 0].tolist()]
+
+    def ref_words(self, utterance: int) -> list[str]:
+        """Words of the reference."""
+        return self.ref.words(int(self.pairs[utterance, 0]))
+
+    def hyp_words(self, utterance: int) -> list[str]:
+        """Words of the hypothesis; none for a missing one."""
+        spot = int(self.pairs[utterance, 1])
+        return self.hyp.words(spot) if spot >= 0 else []
+
+    def align(self, utterance: int) -> list[Step]:
+        """The alignment in order of time, under the tie rule of the counts."""
+        ref, hyp = self.ref_words(utterance), self.hyp_words(utterance)
+        i, j, steps = 0, 0, []
+        for op in align_words([ref], [hyp], ties=self.ties).ops_of(0).tolist():
+            steps.append((op, ref[i] if op != INS else None, hyp[j] if op != DEL else None))
+            i, j = i + (op != INS), j + (op != DEL)
+        return steps
+
+    @cached_property
+    def wrong_words(self) -> tuple[npt.NDArray[np.int32], list[str]]:
+        """(E, 2) ids of the words of each error (-1 for none), and the words by id."""
+        return words_in_errors((self.ref.data, self.hyp.data), self.spans, self.errors)
+
+    @property
+    def spans(self) -> Counts:
+        """(N, 4) place of both texts of each utterance in their buffers."""
+        return _spans(self.ref, self.hyp, self.pairs)
 
     def field(self, name: str) -> list[str]:
         """A field of the reference (or of the hypothesis), such as `speaker`, for each utterance.
+
+        `prefix` is the id up to the first `-` or `_`, which is sclite's speaker.
 
         Raises:
             ConfigError: neither side has it.
@@ -55,41 +89,52 @@ class Scored:
             if name in side.fields:
                 values = side.fields[name]
                 return [values[u] if u >= 0 else "" for u in self.pairs[:, column].tolist()]
-        known = sorted({*self.ref.fields, *self.hyp.fields})
-        raise ConfigError(
-            f"there is no field `{name}` to group by",
-            expected=f"one of {', '.join(known)}" if known else "a cuts manifest or JSONL, whose items have fields",
-        )
+        if name == "prefix":
+            return [name.replace("_", "-").split("-", 1)[0] for name in self.ids]
+        known = sorted({*self.ref.fields, *self.hyp.fields, "prefix"})
+        raise ConfigError(f"there is no field `{name}` to group by", expected=f"one of {', '.join(known)}")
 
 
-def score(ref: Transcripts, hyp: Transcripts, *, ties: str = "kaldi", missing: str = "error") -> Scored:
+def score(
+    ref: Transcripts,
+    hyp: Transcripts,
+    *,
+    ties: str = "kaldi",
+    missing: str = "error",
+    with_chars: bool = True,
+    num_threads: int = 1,
+) -> Scored:
     """Join by id and align every pair in words and in characters.
 
     Args:
         ties: which of the alignments with the fewest errors is reported, see `kernels.edit`.
         missing: a reference without hypothesis is an `error`, counts as deletions, or is left out (`skip`).
+        num_threads: the result does not depend on it.
     Raises:
         SpeechkitError: ids of one side are missing on the other; the message lists them.
     """
     pairs, num_missing, num_extra = join(ref, hyp, missing=missing)
-    ref_words = [ref.text(u).split(" ") if ref.starts[u] < ref.ends[u] else [] for u in pairs[:, 0].tolist()]
-    hyp_words = [hyp.text(u).split(" ") if u >= 0 else [] for u in pairs[:, 1].tolist()]
-    ref_words = [[w for w in words if w] for words in ref_words]
-    hyp_words = [[w for w in words if w] for words in hyp_words]
-    if not any(ref_words):
+    counts = count_lines(
+        (ref.data, hyp.data), _spans(ref, hyp, pairs), ties=ties, with_chars=with_chars, num_threads=num_threads
+    )
+    empty = np.flatnonzero(counts.words[:, 3] == 0)
+    if empty.size == len(pairs):
         raise SpeechkitError(
             "no reference has a word, so there is no error rate", where=ref.source, hint="were REF and HYP swapped?"
         )
-    num_empty = sum(not words for words in ref_words)
-    if num_empty:
-        log.warn(f"{num_empty} of {len(ref_words)} references are empty: every word said there is an insertion")
-    alignment = align_words(ref_words, hyp_words, ties=ties)
-    lengths = [[len(w) for w in side] for side in (ref_words, hyp_words)]
-    words = np.column_stack([alignment.counts, *lengths]).astype(np.int64)
-    return Scored(
-        ref, hyp, pairs, words, _char_counts(ref_words, hyp_words), ref_words, hyp_words, alignment, ties,
-        num_missing, num_extra,
-    )  # fmt: skip
+    if empty.size:
+        log.warn(
+            f"{empty.size} of {len(pairs)} references are empty, so every word said there is an insertion; "
+            f"the first is {ref.source}:{ref.lines[pairs[empty[0], 0]]}"
+        )
+    return Scored(ref, hyp, pairs, counts.words, counts.chars, counts.errors, ties, num_missing, num_extra)
+
+
+def _spans(ref: Transcripts, hyp: Transcripts, pairs: Counts) -> Counts:
+    u, v = pairs[:, 0], pairs[:, 1]
+    spans = np.stack([ref.starts[u], ref.ends[u], hyp.starts[v], hyp.ends[v]], axis=1)
+    spans[v < 0, 2:] = 0
+    return spans
 
 
 def join(ref: Transcripts, hyp: Transcripts, *, missing: str = "error") -> tuple[Counts, int, int]:
@@ -100,8 +145,7 @@ def join(ref: Transcripts, hyp: Transcripts, *, missing: str = "error") -> tuple
     """
     if missing not in MISSING:
         raise ConfigError(f"unknown value `{missing}` of --missing", expected=" or ".join(MISSING))
-    place = {name: u for u, name in enumerate(hyp.ids)}
-    found = np.array([place.get(name, -1) for name in ref.ids], np.int64)
+    found = _find(ref, hyp)
     num_missing = int((found < 0).sum())
     num_extra = len(hyp) - (len(ref) - num_missing)
     if num_missing == len(ref):
@@ -119,6 +163,15 @@ def join(ref: Transcripts, hyp: Transcripts, *, missing: str = "error") -> tuple
     return (pairs[found >= 0] if missing == "skip" else pairs), num_missing, num_extra
 
 
+def _find(ref: Transcripts, hyp: Transcripts) -> Counts:
+    """Index in `hyp` of each utterance of `ref`, -1 where there is none."""
+    by_bytes = ref.id_spans is not None and hyp.id_spans is not None
+    if by_bytes and are_equal(ref.data, ref.id_spans, hyp.data, hyp.id_spans):
+        return np.arange(len(ref))
+    place = {name: u for u, name in enumerate(hyp.ids)}
+    return np.array([place.get(name, -1) for name in ref.ids], np.int64)
+
+
 def _refuse(ref: Transcripts, hyp: Transcripts, found: Counts) -> None:
     known = set(ref.ids)
     lost = [f"{ref.source}:{ref.lines[u]}  {ref.ids[u]}  no hypothesis" for u in np.flatnonzero(found < 0).tolist()]
@@ -132,16 +185,4 @@ def _refuse(ref: Transcripts, hyp: Transcripts, found: Counts) -> None:
     )
 
 
-def _char_counts(ref_words: list[list[str]], hyp_words: list[list[str]]) -> Counts:
-    sides = []
-    for side in (ref_words, hyp_words):
-        texts = [" ".join(words) for words in side]
-        code = np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32)
-        sides.append((code, np.concatenate([[0], np.cumsum([len(t) for t in texts])]).astype(np.int64)))
-    kinds, ids = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_inverse=True)
-    split = sides[0][0].size
-    counts = align_ids(ids[:split], sides[0][1], ids[split:], sides[1][1], vocab_size=kinds.size).counts
-    return np.column_stack([counts, np.diff(sides[0][1]), np.diff(sides[1][1])])
-
-
-__all__ = ["Scored", "from_texts", "join", "score"]
+__all__ = ["Scored", "Step", "join", "score"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_edit import kaldi_ops, rapidfuzz_ops
+from reference_edit import kaldi_ops, rapidfuzz_ops, sclite_ops
 
 from speechkit.errors import ConfigError
 from speechkit.kernels.edit import COR, DEL, INS, SUB, align_ids, align_words
@@ -18,6 +18,7 @@ Words = list[str]
 RULES: dict[str, Callable[[Sequence[object], Sequence[object]], list[int]]] = {
     "kaldi": kaldi_ops,
     "rapidfuzz": rapidfuzz_ops,
+    "sclite": sclite_ops,
 }
 
 
@@ -84,6 +85,43 @@ def test_counts_equal_rapidfuzz() -> None:
         for pair, (ref, hyp) in enumerate(zip(refs, hyps, strict=True)):
             tags = [op.tag for op in distance.Levenshtein.editops(ref, hyp)]
             assert found.counts[pair].tolist() == [tags.count(t) for t in ("replace", "delete", "insert")]
+
+
+@pytest.mark.parametrize("size, vocab, rate", [(3000, 50, 0.3), (4000, 20, 0.6)])
+def test_pairs_that_rapidfuzz_halves_have_its_alignment(size: int, vocab: int, rate: float) -> None:
+    distance = pytest.importorskip("rapidfuzz.distance")
+    source = random.Random(size)
+    ref = [str(source.randrange(vocab)) for _ in range(size)]
+    hyp = noisy(ref, vocab, rate, source)
+    ops: list[int] = []
+    for step in distance.Levenshtein.opcodes(ref, hyp):
+        code = {"equal": COR, "replace": SUB, "delete": DEL, "insert": INS}[step.tag]
+        ops += [code] * max(step.src_end - step.src_start, step.dest_end - step.dest_start)
+    assert align_words([ref], [hyp], ties="rapidfuzz").ops_of(0).tolist() == ops
+
+
+def test_a_long_pair_under_sclites_weights_is_consistent_and_no_dearer_than_another_alignment() -> None:
+    source = random.Random(8)
+    ref = [str(source.randrange(400)) for _ in range(4500)]
+    hyp = noisy(ref, 400, 0.5, source)
+    found = align_words([ref], [hyp], ties="sclite")
+    num_sub, num_del, num_ins = found.counts[0].tolist()
+    assert num_del - num_ins == len(ref) - len(hyp)
+    ops = found.ops_of(0).tolist()
+    assert [ops.count(k) for k in (SUB, DEL, INS)] == [num_sub, num_del, num_ins]
+    pair = iter(zip_ops(ops, ref, hyp))
+    assert all((r == h) == (op == COR) for op, r, h in pair)
+    assert 4 * num_sub + 3 * (num_del + num_ins) <= 4 * num_sub_of(ref, hyp)[0] + 3 * sum(num_sub_of(ref, hyp)[1:])
+
+
+def zip_ops(ops: list[int], ref: Words, hyp: Words) -> list[tuple[int, str | None, str | None]]:
+    left, right = iter(ref), iter(hyp)
+    return [(op, next(left) if op != INS else None, next(right) if op != DEL else None) for op in ops]
+
+
+def num_sub_of(ref: Words, hyp: Words) -> list[int]:
+    counts: list[int] = align_words([ref], [hyp]).counts[0].tolist()
+    return counts
 
 
 def test_a_pair_whose_matrix_is_not_kept_has_the_alignment_of_the_whole_matrix() -> None:

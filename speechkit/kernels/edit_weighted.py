@@ -1,0 +1,112 @@
+"""Edit distance under sclite's weights: substitution 4, deletion 3, insertion 3 (NIST SCTK, net_dp.c).
+
+On ties a cell prefers the diagonal, then the insertion, then the deletion. The matrix is filled row by row
+inside a band that is widened until it must hold every optimal path; only a segment of directions is kept.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from speechkit.kernels.edit_bits import COR, DEL, INS, SUB, finish
+from speechkit.kernels.numba_types import Ints, Ops
+
+SUB_COST, GAP_COST = 4, 3
+_FAR = 1 << 29
+_SEGMENT_CELLS = 1 << 22  # directions kept at once: 4 MiB
+
+
+@nb.njit(cache=True, nogil=True)
+def _row(ref_word: int, hyp: Ints, i: int, reach: tuple[int, int], above: Ints, here: Ints, directions: Ops) -> None:
+    """Fill row i >= 1 for columns i - reach[0] .. i + reach[1]; directions[c] belongs to column low + c."""
+    low = max(0, i - reach[0])
+    high = min(hyp.size, i + reach[1])
+    first = low
+    if low == 0:
+        here[0] = above[0] + GAP_COST
+        first = 1
+    else:
+        here[low - 1] = _FAR
+    if high < hyp.size or high == i + reach[1]:
+        above[high] = above[high] if high <= i - 1 + reach[1] else _FAR
+    for j in range(first, high + 1):
+        same = hyp[j - 1] == ref_word
+        best = above[j - 1] + (0 if same else SUB_COST)
+        gone = above[j] + GAP_COST
+        extra = here[j - 1] + GAP_COST
+        direction = COR if same else SUB
+        if best > gone or best > extra:
+            if gone < extra:
+                best = gone
+                direction = DEL
+            else:
+                best = extra
+                direction = INS
+        here[j] = best
+        directions[j - low] = direction
+
+
+@nb.njit(cache=True, nogil=True)
+def _walk(begin: int, reach: tuple[int, int], directions: Ops, place: Ints, ops: Ops, counts: Ints) -> None:
+    i, j, at = place[0], place[1], place[2]
+    while i > begin and j > 0:
+        op = directions[i - 1 - begin, j - max(0, i - reach[0])]
+        at -= 1
+        ops[at] = op
+        if op != COR:
+            counts[op - 1] += 1
+        if op != INS:
+            i -= 1
+        if op != DEL:
+            j -= 1
+    place[0], place[1], place[2] = i, j, at
+
+
+@nb.njit(cache=True, nogil=True)
+def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: Ints) -> tuple[int, int]:
+    """(cost, first index of ops written, or -1 when the band may have missed a path of this cost)."""
+    m, n = ref.size, hyp.size
+    width = min(n, reach[0] + reach[1]) + 1
+    step = min(m, max(1, _SEGMENT_CELLS // width))
+    num_segments = (m + step - 1) // step
+    directions = np.empty((step, width), np.int8)
+    starts = np.empty((num_segments, n + 1 if num_segments > 1 else 0), np.int32)
+    above = np.arange(n + 1).astype(np.int32) * np.int32(GAP_COST)
+    here = np.full(n + 1, _FAR, np.int32)
+    for i in range(1, m + 1):
+        if num_segments > 1 and (i - 1) % step == 0:
+            starts[(i - 1) // step] = above
+        _row(ref[i - 1], hyp, i, reach, above, here, directions[(i - 1) % step])
+        above, here = here, above
+    cost = above[n]
+    # a path that leaves the band has more than reach[0] deletions or more than reach[1] insertions
+    if (reach[0] < m and cost >= GAP_COST * (2 * reach[0] + 2 + n - m)) or (
+        reach[1] < n and cost >= GAP_COST * (2 * reach[1] + 2 + m - n)
+    ):
+        return cost, -1
+    place = np.array([m, n, ops.size], np.int64)
+    for spot in range(num_segments - 1, -1, -1):
+        begin = spot * step
+        if spot < num_segments - 1:
+            above[:] = starts[spot]
+            for i in range(begin + 1, begin + step + 1):
+                _row(ref[i - 1], hyp, i, reach, above, here, directions[i - 1 - begin])
+                above, here = here, above
+        _walk(begin, reach, directions, place, ops, counts)
+    return cost, finish(place[0], place[1], place[2], ops, counts)
+
+
+@nb.njit(cache=True, nogil=True)
+def align_weighted(ref: Ints, hyp: Ints, ops: Ops, counts: Ints) -> int:
+    """Align one pair as sclite does; returns the first index of `ops` written.
+
+    Cost: O(m * band) time; 4 MiB of directions and a row of costs per segment.
+    """
+    spare = 30 + (ref.size >> 4)
+    while True:
+        reach = (max(0, ref.size - hyp.size) + spare, max(0, hyp.size - ref.size) + spare)
+        at: int = _try_reach(ref, hyp, reach, ops, counts)[1]
+        if at >= 0:
+            return at
+        spare *= 2

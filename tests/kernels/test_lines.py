@@ -1,0 +1,116 @@
+"""Counting from bytes: equal to splitting in Python, whatever the bytes are."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechkit.errors import ConfigError
+from speechkit.kernels.edit import TIES, align_words
+from speechkit.kernels.lines import PADDING, LineCounts, count_lines, words_in_errors
+
+Buffers = tuple[np.ndarray, np.ndarray]
+ODD_WORDS = [
+    "a",
+    "b",
+    "ab",
+    "eightchr",
+    "ninechars",
+    "ninechart",
+    "caf\u00e9",
+    "\u5929\u5730",
+    "\U0001f600",
+    "{",
+    "{a",
+    "%hesitation",
+    "@",
+    "a\u00a0b",
+]
+WORDS = st.one_of(
+    st.sampled_from(ODD_WORDS), st.text(st.characters(min_codepoint=0x21, codec="utf-8"), min_size=1, max_size=20)
+)
+SPACES = st.sampled_from([" ", "  ", "\t", " \r"])
+
+
+def pack(texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    packed = [text.encode() for text in texts]
+    ends = np.cumsum([len(text) + 1 for text in packed], dtype=np.int64) - 1
+    data = np.frombuffer(b"\n".join(packed) + b" " * PADDING, np.uint8).copy()
+    return data, ends - np.array([len(text) for text in packed], np.int64), ends
+
+
+def count(
+    refs: list[str], hyps: list[str], ties: str = "kaldi", num_threads: int = 1
+) -> tuple[LineCounts, Buffers, np.ndarray]:
+    (ref, *ref_spans), (hyp, *hyp_spans) = pack(refs), pack(hyps)
+    spans = np.stack([*ref_spans, *hyp_spans], axis=1)
+    return count_lines((ref, hyp), spans, ties=ties, num_threads=num_threads), (ref, hyp), spans
+
+
+def split(text: str) -> list[str]:
+    return [word.decode() for word in text.encode().split()]
+
+
+def check(refs: list[str], hyps: list[str], ties: str) -> None:
+    found, buffers, spans = count(refs, hyps, ties)
+    words = [[split(text) for text in side] for side in (refs, hyps)]
+    expected = align_words(*words, ties=ties)
+    assert found.words[:, :3].tolist() == expected.counts.tolist()
+    assert found.words[:, 3:].tolist() == [[len(r), len(h)] for r, h in zip(*words, strict=True)]
+    characters = [[" ".join(w) for w in side] for side in words]
+    assert found.chars[:, 0].tolist() == align_words(*characters).counts.sum(axis=1).tolist()
+    assert found.chars[:, 1:].tolist() == [[len(r), len(h)] for r, h in zip(*characters, strict=True)]
+    ids, known = words_in_errors(buffers, spans, found.errors)
+    pairs = [[known[w] if w >= 0 else None for w in row] for row in ids.tolist()]
+    wanted = []
+    for u, (ref, hyp) in enumerate(zip(*words, strict=True)):
+        left, right = iter(ref), iter(hyp)
+        steps = [(next(left) if op != 3 else None, next(right) if op != 2 else None) for op in expected.ops_of(u)]
+        wanted += [[r, h] for r, h in steps if r != h]
+    assert pairs == wanted
+
+
+@pytest.mark.parametrize("ties", TIES)
+@settings(deadline=None, max_examples=60)
+@given(
+    pairs=st.lists(
+        st.tuples(st.lists(WORDS, max_size=7), st.lists(WORDS, max_size=7), st.lists(WORDS, max_size=2), SPACES),
+        max_size=6,
+    )
+)
+def test_counts_equal_those_of_split_words(ties: str, pairs: list[tuple[list[str], list[str], list[str], str]]) -> None:
+    refs = [space.join(shared + ref + shared) for ref, _, shared, space in pairs]
+    hyps = [" ".join(shared + hyp + shared) for _, hyp, shared, _ in pairs]
+    check(refs, hyps, ties)
+
+
+@pytest.mark.parametrize("ties", TIES)
+def test_long_lines_are_counted_as_short_ones(ties: str) -> None:
+    source = random.Random(2)
+    refs = [" ".join(source.choices(ODD_WORDS, k=size)) for size in (70, 300, 0)]
+    check(refs, [" ".join(w for w in ref.split(" ") if source.random() > 0.2) for ref in refs], ties)
+
+
+def test_a_shared_start_does_not_change_the_alignment() -> None:
+    source = random.Random(3)
+    for _ in range(2000):
+        shared, ref, hyp = (source.choices("ab", k=source.randrange(5)) for _ in range(3))
+        whole = align_words([shared + ref], [shared + hyp]).ops_of(0).tolist()
+        assert whole == [0] * len(shared) + align_words([ref], [hyp]).ops_of(0).tolist()
+
+
+def test_threads_do_not_change_anything() -> None:
+    source = random.Random(4)
+    refs, hyps = ([" ".join(source.choices("abcdef", k=3)) for _ in range(45_000)] for _ in range(2))
+    one, _, _ = count(refs, hyps)
+    three, _, _ = count(refs, hyps, num_threads=3)
+    assert (one.words == three.words).all() and (one.chars == three.chars).all() and (one.errors == three.errors).all()
+
+
+def test_an_unknown_tie_rule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown tie rule"):
+        count(["a"], ["a"], "best")
