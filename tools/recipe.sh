@@ -92,7 +92,7 @@ _newest_log() { # the log file that this stage wrote last, if any
   local file newest=''
   while IFS= read -r -d '' file; do
     [[ ! $file -nt $newest ]] || newest=$file
-  done < <(find data exp "${exp:-exp}" -type f \( -name log.txt -o -path '*/log/*' \) -newermt "$_since" -print0 2>/dev/null)
+  done < <(find data exp "${exp:-exp}" -type f -size +0 \( -name log.txt -o -path '*/log/*' \) -newermt "$_since" -print0 2>/dev/null)
   printf %s "$newest"
 }
 

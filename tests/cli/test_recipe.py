@@ -131,6 +131,7 @@ def test_recipes_are_listed_with_their_purpose(here: Path) -> None:
     assert listed[2][1].startswith("A CTC recogniser")
 
 
+@pytest.mark.skipif(not (REPO / "egs").is_dir(), reason="this checkout has no recipes")
 def test_without_egs_here_those_of_the_checkout_are_listed(here: Path) -> None:
     assert [name for name, _ in list_recipes()] == sorted(p.parent.name for p in (REPO / "egs").glob("*/run.sh"))
 
@@ -147,5 +148,5 @@ def test_the_commands_print_the_folder_and_the_list(run_speechkit: Callable[...,
     assert (again.exit_code, again.stdout) == (1, "")
     assert run_speechkit("recipe", "new", "a b").exit_code == 2
     listed = run_speechkit("recipe", "list")
-    purpose = "A CTC recogniser from a table of recordings, with an honest WER on new texts and new speakers."
+    purpose = "A CTC recogniser from a table of recordings, with an honest WER on seen and unseen texts."
     assert (listed.exit_code, listed.stdout) == (0, f"mine  {purpose}\n")

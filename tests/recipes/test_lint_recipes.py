@@ -141,6 +141,7 @@ def test_the_template_keeps_the_rules(lint_recipes: ModuleType, tmp_path: Path) 
     assert lint_recipes.lint(tmp_path / "egs") == ([], [])
 
 
+@pytest.mark.skipif(not (REPO / "egs").is_dir(), reason="this checkout has no recipes")
 def test_the_recipes_of_this_checkout_keep_the_rules(lint_recipes: ModuleType) -> None:
     errors, _ = lint_recipes.lint(REPO / "egs")
     assert errors == []

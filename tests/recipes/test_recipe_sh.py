@@ -277,6 +277,9 @@ def test_the_resume_command_repeats_any_value_and_works(recipe: Recipe) -> None:
 def test_the_last_lines_of_the_newest_log_of_the_stage_are_shown(recipe: Recipe) -> None:
     body = 'if stage 0 "jobs"; then\n  mkdir -p exp/x/log\n  seq 9 >exp/x/log/1.txt\n  false\nfi\n'
     recipe.write(body)
+    (recipe.folder / "exp" / "empty").mkdir(parents=True)
+    (recipe.folder / "exp" / "empty" / "log.txt").touch()
+    os.utime(recipe.folder / "exp" / "empty" / "log.txt", (2**31 - 1, 2**31 - 1))
     old = recipe.folder / "exp" / "old" / "log.txt"
     old.parent.mkdir(parents=True)
     old.write_text("older\n")

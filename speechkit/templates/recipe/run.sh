@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# A CTC recogniser from a table of recordings, with an honest WER on new texts and new speakers.
+# A CTC recogniser from a table of recordings, with an honest WER on seen and unseen texts.
 
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
-option corpus data/raw.tsv "table with the columns path, id, speaker, text; paths start at its folder"
-option nj     2            "processes that read the audio"
-option seed   0            "decides the split and the training"
-option exp    exp/ctc      "folder of the trained model"
+option corpus data/raw.tsv "table with the columns path, id, speaker, text, split (train, dev or test)"
+option max_bad 1%          "share of unusable recordings that are skipped"
+option nj      2           "processes that read the audio"
+option seed    0           "decides the training"
+option exp     exp/ctc     "folder of the trained model"
 options "$@"
 
 if stage 0 "data"; then
-  speechkit data prepare tsv "$corpus" --nj "$nj" --max-bad 1% --out data/all
-  speechkit data split data/all --by speaker,text --dev 0.1 --test 0.1 --seed "$seed" --out data/split
+  for split in train dev test; do
+    speechkit data prepare tsv "$corpus" --set where=split:$split --max-bad "$max_bad" --nj "$nj" --out data/$split
+  done
 fi
 if stage 1 "training"; then
-  speechkit train conf/ctc.yaml --train data/split/train.jsonl.gz --dev data/split/dev.jsonl.gz \
-    --set seed="$seed" --out "$exp"
+  speechkit train conf/ctc.yaml --train data/train --dev data/dev --set seed="$seed" --out "$exp"
 fi
 if stage 2 "decoding"; then
-  speechkit decode data/split/test.jsonl.gz --exp "$exp" --out exp/decode
+  speechkit decode data/test --exp "$exp" --out exp/decode
 fi
 if stage 3 "scores"; then
-  speechkit score wer data/split/test.jsonl.gz exp/decode/hyp.jsonl \
-    --train-text data/split/train.jsonl.gz --json exp/wer.json
+  speechkit score wer data/test exp/decode/hyp.jsonl --train-text data/train --json exp/wer.json
   speechkit report exp/wer.json "$exp" --out exp/report.html --update RESULTS.md
 fi
