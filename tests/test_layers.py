@@ -20,7 +20,7 @@ ROWS = [
     {"models"},
     {"decode", "align", "units", "cutpaste"},
     {"train"},
-    {"prompt", "audit", "doctor", "recipes"},
+    {"prompt", "audit", "doctor"},
     {"cli"},
     {"__main__"},
 ]
