@@ -394,3 +394,14 @@ def test_of_two_runs_at_once_the_second_fails_and_names_the_first(chain: Recipe)
     assert re.search(message, second.stderr)
     assert "error: stage 0 failed (exit 1)" in second.stderr
     assert built(chain) == ["exp/a", "exp/b"]
+
+
+def test_a_request_to_stop_ends_with_143_and_the_resume_command(chain: Recipe) -> None:
+    (chain.folder / "hold").touch()
+    running = chain.start()
+    wait_until(lambda: (chain.folder / "holding").exists())
+    os.killpg(running.pid, signal.SIGTERM)  # what a batch system sends to all processes of a job
+    _, stderr = running.communicate(timeout=20)
+    assert running.returncode == 143
+    assert stderr.endswith(f"\ninterrupted in stage 0\nresume: {chain.script} --stage 0\n")
+    assert not (chain.folder / "exp" / "a").exists()
