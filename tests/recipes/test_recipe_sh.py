@@ -268,6 +268,7 @@ def test_the_resume_command_repeats_any_value_and_works(recipe: Recipe) -> None:
     done = recipe.run("--stage", "0", "--text", value)
     assert done.returncode == 1
     resume = done.stderr.split("\nresume: ")[1]
+    assert resume.count("--stage") == 1
     (recipe.folder / "ok").touch()
     again = subprocess.run(["bash", "-c", resume], env=recipe.environment, capture_output=True, text=True, check=False)
     assert (again.returncode, again.stdout) == (0, value)
@@ -287,6 +288,15 @@ def test_the_last_lines_of_the_newest_log_of_the_stage_are_shown(recipe: Recipe)
     done = recipe.run()
     assert f"last lines of {recipe.folder.resolve()}/exp/x/log/1.txt:\n  5\n  6\n  7\n  8\n  9\nresume: " in done.stderr
     assert "older" not in done.stderr
+
+
+def test_logs_of_earlier_stages_are_not_shown(recipe: Recipe) -> None:
+    recipe.write('if stage 0 "fails"; then\n  false\nfi\n')
+    old = recipe.folder / "exp" / "old" / "log.txt"
+    old.parent.mkdir(parents=True)
+    old.write_text("older\n")
+    os.utime(old, (1, 1))
+    assert "last lines" not in recipe.run().stderr
 
 
 def test_requeue_passes_85_and_says_so(recipe: Recipe) -> None:
