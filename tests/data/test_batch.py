@@ -1,0 +1,100 @@
+"""Batches: the right audio, tokens and frame labels, whatever the batch; bad audio and rates are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from speechkit.audio.config import AugmentConfig, FeatureConfig
+from speechkit.data.batch import IGNORED_LABEL, BatchMaker, Utterance, utterances_of
+from speechkit.data.store import Word
+from speechkit.errors import SpeechkitError
+from speechkit.text.tokenizer import Tokenizer, train_tokenizer
+from tests.make import make_cut, make_wav
+
+FEATURES = FeatureConfig(sampling_rate=8000, num_mels=20)
+WILD = AugmentConfig(speed=(0.8, 1.25), noise_prob=1.0, mel_warp=(0.9, 1.1), freq_masks=1, time_masks=1)
+
+
+@pytest.fixture
+def utterances(tmp_path: Path) -> list[Utterance]:
+    words = {"word": [Word("one", 0.1, 0.2), Word("two", 0.3, 0.2)]}
+    cuts = [
+        make_cut("a", make_wav(tmp_path / "a.wav", 0.6), text="one two", tiers=words),
+        make_cut("b", make_wav(tmp_path / "b.wav", 0.4, frequency=900), text="two"),
+    ]
+    return utterances_of(cuts, FEATURES)
+
+
+def _tokenizer(kind: str = "word") -> Tokenizer:
+    return train_tokenizer(["one two", "two"], kind=kind)  # type: ignore[arg-type]
+
+
+def test_an_utterance_gives_the_same_features_in_any_batch(utterances: list[Utterance]) -> None:
+    for augmentation in (None, WILD):
+        maker = BatchMaker(_tokenizer(), FEATURES, augmentation=augmentation, seed=3)
+        together = maker(utterances, epoch=2)
+        for index, utt in enumerate(utterances):
+            alone = maker([utt], epoch=2)
+            size = int(alone.num_frames_B[0])
+            assert size == int(together.num_frames_B[index])
+            torch.testing.assert_close(together.features_BTF[index, :size], alone.features_BTF[0], atol=1e-4, rtol=1e-4)
+
+
+def test_epochs_differ_and_repeat_exactly(utterances: list[Utterance]) -> None:
+    maker = BatchMaker(_tokenizer(), FEATURES, augmentation=WILD, seed=3)
+    first, again, other = maker(utterances, epoch=0), maker(utterances, epoch=0), maker(utterances, epoch=1)
+    assert torch.equal(first.features_BTF, again.features_BTF)
+    assert first.features_BTF.shape != other.features_BTF.shape or not torch.equal(
+        first.features_BTF, other.features_BTF
+    )
+
+
+def test_frames_are_labelled_with_the_word_they_lie_in(utterances: list[Utterance]) -> None:
+    tokenizer = _tokenizer()
+    batch = BatchMaker(tokenizer, FEATURES)(utterances)
+    assert batch.frame_labels_BT is not None
+    one, two = tokenizer.encode("one two")
+    labels = batch.frame_labels_BT[0].tolist()
+    assert labels[:10] == [0] * 10 and labels[10:30] == [one] * 20 and labels[30:50] == [two] * 20
+    assert set(labels[50:61]) == {0}
+    assert set(batch.frame_labels_BT[1].tolist()) == {IGNORED_LABEL}  # no word times for b
+
+
+def test_frame_labels_move_with_the_speed(utterances: list[Utterance]) -> None:
+    maker = BatchMaker(_tokenizer(), FEATURES, augmentation=AugmentConfig(speed=(0.8, 0.8)))
+    labels = maker(utterances).frame_labels_BT
+    assert labels is not None
+    assert (labels[0] == _tokenizer().encode("one")[0]).nonzero().flatten().tolist() == list(range(12, 38))
+
+
+def test_characters_share_the_frames_of_their_word(utterances: list[Utterance]) -> None:
+    tokenizer = _tokenizer("char")
+    batch = BatchMaker(tokenizer, FEATURES)(utterances)
+    assert batch.frame_labels_BT is not None
+    o, n, e = tokenizer.encode("one")
+    assert batch.frame_labels_BT[0, 10:30].tolist() == [o] * 7 + [n] * 6 + [e] * 7
+
+
+def test_faster_recordings_are_down_sampled(tmp_path: Path) -> None:
+    fast = make_cut("f", make_wav(tmp_path / "f.wav", 0.5, 16000), text="one")
+    slow = make_cut("s", make_wav(tmp_path / "s.wav", 0.5, 8000), text="one")
+    batch = BatchMaker(_tokenizer(), FEATURES)(utterances_of([fast, slow], FEATURES))
+    assert batch.num_frames_B.tolist() == [51, 51]
+    torch.testing.assert_close(batch.features_BTF[0, 5:45], batch.features_BTF[1, 5:45], atol=0.3, rtol=0)
+
+
+def test_slower_recordings_are_refused_by_name(tmp_path: Path) -> None:
+    cuts = [make_cut(name, make_wav(tmp_path / f"{name}.wav", 0.1, 8000)) for name in ("x", "y")]
+    with pytest.raises(SpeechkitError) as caught:
+        utterances_of(cuts, FeatureConfig(sampling_rate=16000))
+    assert "2 of 2 utterances are below features.sampling_rate=16000 Hz" in caught.value.what
+    assert caught.value.where[0].startswith("x  8000 Hz") and "=8000" in caught.value.hint
+
+
+def test_audio_that_vanished_after_preparation_is_named(utterances: list[Utterance]) -> None:
+    utterances[1].audio.unlink()
+    with pytest.raises(SpeechkitError, match=r"b\.wav` does not exist"):
+        BatchMaker(_tokenizer(), FEATURES)(utterances)

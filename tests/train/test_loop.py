@@ -1,0 +1,188 @@
+"""Training: the same loss sequence whatever interrupts it, and clear words about data it cannot use."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from speechkit.config import load_config
+from speechkit.data.store import load_cuts, save_manifests
+from speechkit.errors import Requeue, SpeechkitError
+from speechkit.train import loop
+from speechkit.train.config import TrainConfig
+from speechkit.train.progress import HISTORY_FILE
+from tests.train.conftest import make_tone_corpus
+
+
+def _train(conf: Path, tones: Path, out: Path, *overrides: str, dev: Path | None = None) -> list[dict[str, float]]:
+    loop.run(load_config(TrainConfig, conf, overrides), train=[tones], dev=dev, out=out)
+    return _history(out)
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / HISTORY_FILE).read_text().splitlines()]
+
+
+def test_two_runs_are_equal_and_another_seed_is_not(conf: Path, tones: Path, tmp_path: Path) -> None:
+    first = _train(conf, tones, tmp_path / "a")
+    assert [record["step"] for record in first] == list(range(1, 25))
+    assert first == _train(conf, tones, tmp_path / "b")
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+    assert first[0]["loss"] != _train(conf, tones, tmp_path / "c", "seed=1")[0]["loss"]
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 13, 23])
+def test_a_run_that_dies_at_any_step_goes_on_bit_for_bit(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    undisturbed = _train(conf, tones, tmp_path / "a")
+    step = loop.Trainer._step
+
+    def die(self: loop.Trainer, batch: object) -> object:
+        if self.position.step == stop_at:
+            raise KeyboardInterrupt
+        return step(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Trainer, "_step", die)
+    with pytest.raises(KeyboardInterrupt):
+        _train(conf, tones, tmp_path / "b")
+    assert not (tmp_path / "b").exists() and (tmp_path / "b.partial").is_dir()
+    monkeypatch.setattr(loop.Trainer, "_step", step)
+    assert _train(conf, tones, tmp_path / "b") == undisturbed
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def test_a_damaged_checkpoint_costs_one_interval_only(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = _train(conf, tones, tmp_path / "a")
+    step = loop.Trainer._step
+
+    def die(self: loop.Trainer, batch: object) -> object:
+        if self.position.step == 12:
+            raise KeyboardInterrupt
+        return step(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Trainer, "_step", die)
+    with pytest.raises(KeyboardInterrupt):
+        _train(conf, tones, tmp_path / "b")
+    newest = sorted((tmp_path / "b.partial/checkpoints").iterdir())[-1]
+    assert newest.name == "step-00000010.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    monkeypatch.setattr(loop.Trainer, "_step", step)
+    assert _train(conf, tones, tmp_path / "b") == undisturbed
+
+
+def test_another_config_does_not_go_on_from_the_checkpoints_of_the_first(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.Trainer, "_finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        _train(conf, tones, tmp_path / "a", "seed=1")
+    monkeypatch.undo()
+    assert _train(conf, tones, tmp_path / "a") == _train(conf, tones, tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_worker_processes_do_not_change_the_losses(conf: Path, tones: Path, tmp_path: Path) -> None:
+    plain = _train(conf, tones, tmp_path / "a")
+    workers = _train(conf, tones, tmp_path / "b", "num_workers=2")
+    assert [record["loss"] for record in plain] == [record["loss"] for record in workers]
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command_give_the_undisturbed_losses(conf: Path, tones: Path, tmp_path: Path) -> None:
+    steps = ["--set", "optim.num_steps=400", "--set", "checkpoint.every_steps=7"]
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "speechkit", "train", str(conf), "--train", str(tones), "--out", str(out)]
+        return subprocess.Popen([*command, *steps], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert start(tmp_path / "a").wait(timeout=300) == 0
+    for _ in range(2):
+        process = start(tmp_path / "b")
+        _wait_for_more_steps(tmp_path / "b.partial" / HISTORY_FILE)
+        process.kill()
+        process.wait()
+        assert not (tmp_path / "b").exists()
+    assert start(tmp_path / "b").wait(timeout=300) == 0
+    assert _history(tmp_path / "a") == _history(tmp_path / "b")
+
+
+def _wait_for_more_steps(history: Path, num_steps: int = 60) -> None:
+    def count() -> int:
+        return len(history.read_bytes().splitlines()) if history.is_file() else 0
+
+    before, deadline = count(), time.monotonic() + 120
+    while count() < before + num_steps and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_sigterm_writes_a_checkpoint_and_asks_for_a_requeue(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = _train(conf, tones, tmp_path / "a")
+    step = loop.Trainer._step
+
+    def signal_at_8(self: loop.Trainer, batch: object) -> object:
+        if self.position.step == 8:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Trainer, "_step", signal_at_8)
+    with pytest.raises(Requeue, match="after step 9") as caught:
+        _train(conf, tones, tmp_path / "b")
+    assert caught.value.exit_code == 85
+    assert (tmp_path / "b.partial/checkpoints/step-00000009.safetensors").is_file()
+    monkeypatch.setattr(loop.Trainer, "_step", step)
+    assert _train(conf, tones, tmp_path / "b") == undisturbed
+
+
+def test_the_corpus_is_learned(conf: Path, tones: Path, tmp_path: Path) -> None:
+    dev = make_tone_corpus(tmp_path / "dev", num_utterances=12, seed=1)
+    history = _train(conf, tones, tmp_path / "a", "optim.num_steps=90", "augment.freq_masks=0", dev=dev)
+    assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+    assert json.loads((tmp_path / "a/summary.json").read_text())["dev"]["wer"] < 20
+
+
+def test_infeasible_utterances_are_listed_and_left_out(conf: Path, tones: Path, tmp_path: Path) -> None:
+    cuts = list(load_cuts(tones))
+    cuts[3].supervisions[0].text = "low low " * 40
+    save_manifests(cuts, tmp_path / "bad")
+    _train(conf, tmp_path / "bad", tmp_path / "a", "optim.num_steps=2")
+    table = (tmp_path / "a/infeasible.tsv").read_text().splitlines()
+    assert len(table) == 2 and table[1].startswith(f"{cuts[3].id}\t")
+    frames, needed = map(int, table[1].split("\t")[1:3])
+    assert needed == 80 + 79 > frames
+    log = (tmp_path / "a/log.txt").read_text()
+    assert "1 of 24 utterances have fewer encoder frames than tokens + repeats and are left out" in log
+
+
+def test_nothing_feasible_is_an_error_that_leaves_nothing(conf: Path, tones: Path, tmp_path: Path) -> None:
+    cuts = list(load_cuts(tones))
+    for cut in cuts:
+        cut.supervisions[0].text = "low " * 200
+    save_manifests(cuts, tmp_path / "bad")
+    with pytest.raises(SpeechkitError, match="24 of 24 utterances have fewer encoder frames"):
+        _train(conf, tmp_path / "bad", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_manifests_with_the_same_ids_are_refused(conf: Path, tones: Path, tmp_path: Path) -> None:
+    config = load_config(TrainConfig, conf)
+    with pytest.raises(SpeechkitError, match="share 24 utterance ids"):
+        loop.run(config, train=[tones, tones], dev=None, out=tmp_path / "a")
+
+
+def test_a_gradient_that_is_never_finite_stops_training_and_names_the_batch(
+    conf: Path, tones: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SpeechkitError, match="not finite in 10 steps in a row") as caught:
+        _train(conf, tones, tmp_path / "a", "optim.lr=1e30", "optim.clip_norm=1e30", "optim.warmup_steps=0")
+    assert caught.value.where[0].startswith("tone0-")
