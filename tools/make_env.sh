@@ -44,7 +44,7 @@ install() {
 stamp=$(cat requirements.lock pyproject.toml tools/make_env.sh | cksum)
 if ! fits .venv/bin/python; then make_venv "${1:-}"; fi
 if [ "$(cat .venv/.stamp 2>/dev/null)" != "$stamp" ]; then
-  echo "installing requirements.lock into .venv (torch with its CUDA libraries is about 2.5 GB)" >&2
+  echo "installing requirements.lock into .venv (the first time about 2.5 GB: torch with its CUDA libraries)" >&2
   install -r requirements.lock
   install --no-deps -e .
   echo "$stamp" >.venv/.stamp
