@@ -16,7 +16,7 @@ from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
 from speechkit.audio.config import AugmentConfig
-from speechkit.audio.noise import coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
+from speechkit.audio.noise import add_clicks, coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
 from speechkit.rng import rng
 
 _SPEED_STEPS = 40  # speeds are multiples of 1/40, so that few resampling filters serve all
@@ -52,6 +52,8 @@ def perturb_samples(samples: np.ndarray, config: AugmentConfig, chosen: Draw, sa
     """Speed, room, noise and level of one utterance, float32 (S',); S' = S / speed."""
     gen = chosen.gen
     out = change_speed(samples, chosen.speed)
+    if gen.random() < config.click_prob:
+        out = add_clicks(out, int(gen.integers(1, 4)), sampling_rate, gen)
     if gen.random() < config.rir_prob:
         rt60, direct_db = _uniform(gen, config.rir_rt60_seconds), _uniform(gen, config.rir_direct_db)
         out = convolve_rir(out, synthetic_rir(rt60, sampling_rate, gen, direct_to_reverb_db=direct_db))

@@ -53,6 +53,7 @@ class AugmentConfig(Config):
 
     speed: Range = Field((1.0, 1.0), description="speed factor, drawn uniformly in steps of 0.025; changes pitch, too")
     level_db: Range = Field((0.0, 0.0), description="gain in dB")
+    click_prob: Probability = Field(0.0, description="share of utterances with one to three short bursts of noise")
     noise_prob: Probability = Field(0.0, description="share of utterances with added coloured noise")
     noise_snr_db: Range = Field((8.0, 40.0), description="speech-to-noise ratio in dB")
     noise_exponent: Range = Field((0.0, 2.0), description="power density 1/f^a: 0 white, 1 pink, 2 brown")

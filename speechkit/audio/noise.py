@@ -37,6 +37,22 @@ def mix_at_snr(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarr
     return speech + gain * noise
 
 
+def add_clicks(speech: np.ndarray, num_clicks: int, sampling_rate: int, gen: np.random.Generator) -> np.ndarray:
+    """Speech with short decaying bursts of coloured noise, float32 (S,): lips, breath, keys, a chair.
+
+    Their peaks lie 0-20 dB below the peak of the speech. They teach that not every onset is a word.
+    """
+    out, peak = speech.copy(), float(np.max(np.abs(speech), initial=0.0))
+    for _ in range(num_clicks):
+        size = int(gen.uniform(0.01, 0.12) * sampling_rate)
+        burst = coloured_noise(size, gen.uniform(0.0, 2.0), gen)
+        burst *= np.exp(-np.linspace(0.0, gen.uniform(2.0, 6.0), size, dtype=np.float32))
+        burst *= np.float32(peak * 10.0 ** (-gen.uniform(0.0, 20.0) / 20.0) / max(float(np.max(np.abs(burst))), 1e-12))
+        start = int(gen.integers(0, max(1, len(out) - size)))
+        out[start : start + size] += burst[: len(out) - start]
+    return out
+
+
 def synthetic_rir(
     rt60_seconds: float, sampling_rate: int, gen: np.random.Generator, *, direct_to_reverb_db: float = 6.0
 ) -> np.ndarray:

@@ -11,7 +11,7 @@ from speechkit.audio.augment import change_speed, draw, draw_speed, perturb_feat
 from speechkit.audio.config import AugmentConfig
 
 ALL = AugmentConfig(
-    speed=(0.8, 1.25), level_db=(-6, 6), noise_prob=1.0, rir_prob=1.0, mel_warp=(0.8, 1.2), tilt=0.3,
+    speed=(0.8, 1.25), level_db=(-6, 6), click_prob=1.0, noise_prob=1.0, rir_prob=1.0, mel_warp=(0.8, 1.2), tilt=0.3,
     freq_masks=2, time_masks=2,
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speechkit.audio.noise import coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
+from speechkit.audio.noise import add_clicks, coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
 from speechkit.errors import SpeechkitError
 from speechkit.rng import rng
 
@@ -34,6 +34,14 @@ def test_empty_noise_is_an_error() -> None:
 
 def test_silent_speech_stays_silent() -> None:
     np.testing.assert_array_equal(mix_at_snr(np.zeros(100, np.float32), np.ones(100, np.float32), 0.0), 0.0)
+
+
+def test_clicks_are_short_and_no_louder_than_the_speech() -> None:
+    speech = 0.5 * np.sin(np.arange(16000) / 7).astype(np.float32)
+    clicked = add_clicks(speech, 2, 8000, rng(5))
+    added = np.abs(clicked - speech)
+    assert 0.04 < added.max() <= 0.51 and 0 < np.count_nonzero(added) <= 2 * 0.12 * 8000
+    np.testing.assert_array_equal(add_clicks(speech, 0, 8000, rng(5)), speech)
 
 
 def test_room_starts_with_the_direct_path_and_decays_by_60_db() -> None:
