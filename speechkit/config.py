@@ -57,7 +57,14 @@ def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(text, 16 if text.startswith("0x") else 10)
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # in any other style these line breaks would be written as they are and read as newlines or folds
+    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Dumper.add_representer(str, _represent_text)
 
 
 def parse_yaml(text: str, source: str) -> tuple[Any, dict[tuple[str, ...], int]]:

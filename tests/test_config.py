@@ -266,7 +266,7 @@ def test_a_plain_tree_can_be_checked_without_a_file() -> None:
 
 
 TEXTS = st.text() | st.sampled_from(
-    ["1e-3", "no", "1:30", "0x10", "~", "", "true", "010", "1_0", "=", "<<", "#", " a "]
+    ["1e-3", "no", "1:30", "0x10", "~", "", "true", "010", "1_0", "=", "<<", "#", " a ", "\x85", "a\u2028b"]
 )
 OPTIMS = st.builds(
     Optim,
