@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Json, Seed
+from speechkit.cli.options import Json, NumJobs, Seed
 from speechkit.config import build_config
-from speechkit.score.config import WerConfig
+from speechkit.score.config import CompareConfig, WerConfig
 
 app = typer.Typer(name="score", help="Word error rate and its relatives.", no_args_is_help=True)
 
@@ -26,7 +26,9 @@ def wer(
     ] = None,
     by: Annotated[str, typer.Option(metavar="FIELD,...", help="Group by fields of the cuts or JSONL.")] = "",
     missing: Annotated[str, typer.Option(help="No hypothesis: error, delete (count deletions) or skip.")] = "error",
-    ties: Annotated[str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")] = "kaldi",
+    ties: Annotated[
+        str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")
+    ] = "kaldi",
     ci: Annotated[float, typer.Option(help="Level of the bootstrap intervals.")] = 0.95,
     replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 1000,
     ref_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
@@ -36,6 +38,20 @@ def wer(
         Path | None, typer.Option(metavar="FILE", help="Write every alignment; .jsonl for machines, else text.")
     ] = None,
     fail_above: Annotated[float | None, typer.Option(metavar="WER", help="Exit 3 above this word error rate.")] = None,
+    normalize: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rules `from => to` or a GLM, applied to both sides.")
+    ] = None,
+    case: Annotated[str, typer.Option(help="Make letters small: keep, ascii or unicode.")] = "keep",
+    markup: Annotated[str, typer.Option(help="`nist`: alternatives { a / b }, @ and tags; else none.")] = "none",
+    fragments: Annotated[bool, typer.Option("--fragments", help="nist: `part-` matches a whole word.")] = False,
+    optional_words: Annotated[bool, typer.Option("--optional-words", help="nist: (word) may be left out.")] = False,
+    compounds: Annotated[bool, typer.Option("--compounds", help="`car port` for `carport` is no error.")] = False,
+    words: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Words of interest: their WER and that of all others.")
+    ] = None,
+    nbest: Annotated[Path | None, typer.Option(metavar="FILE", help="JSONL with id and nbest: oracle WER.")] = None,
+    lists: Annotated[int, typer.Option(metavar="N", help="Print the N most frequent errors of each kind.")] = 0,
+    nj: NumJobs = 1,
     seed: Seed = 0,
 ) -> None:
     """Word and character error rates with intervals, on all, seen and unseen texts, and by group."""
@@ -54,12 +70,57 @@ def wer(
             "ref_format": ref_format,
             "hyp_format": hyp_format,
             "train_text": train_text,
+            "normalize": normalize,
+            "case": case,
+            "markup": markup,
+            "fragments": fragments,
+            "optional": optional_words,
+            "compounds": compounds,
+            "words": words,
+            "nbest": nbest,
         },
     )
-    scored, result = report.report(ref, hyp, config)
+    scored, result = report.report(ref, hyp, config, num_threads=nj)
     print(report.table(result))
+    if lists:
+        print(report.lists_table(result, lists))
     if json is not None:
         write_json(json, result)
     if align is not None:
         report.write_alignment(align, scored)
     report.check_limit(result, fail_above)
+
+
+@app.command()
+def compare(
+    ref: Annotated[Path, typer.Argument(help="Reference, as for `score wer`.")],
+    hyps: Annotated[list[Path], typer.Argument(metavar="HYP_A HYP_B ...", help="Two or more systems on the same ids.")],
+    test: Annotated[
+        str, typer.Option(metavar="TEST,...", help="mapsswe, bootstrap, mcnemar, sign, wilcoxon; default all.")
+    ] = "",
+    by: Annotated[
+        str, typer.Option(metavar="FIELD", help="Unit of the sign, Wilcoxon and second bootstrap test.")
+    ] = "",
+    ties: Annotated[
+        str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")
+    ] = "kaldi",
+    ci: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 10_000,
+    alpha: Annotated[float, typer.Option(help="Corrected probabilities below it count as a difference.")] = 0.05,
+    ref_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
+    hyp_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
+    json: Json = None,
+    seed: Seed = 0,
+) -> None:
+    """Paired significance tests of two or more systems, corrected for the number of comparisons."""
+    from speechkit.artifact import write_json
+    from speechkit.score import compare as comparison
+
+    values = {"ties": ties, "by": by, "ci_level": ci, "num_replicates": replicates, "alpha": alpha, "seed": seed}
+    values |= {"ref_format": ref_format, "hyp_format": hyp_format}
+    if test:
+        values["tests"] = tuple(test.split(","))
+    result = comparison.compare_files(ref, hyps, build_config(CompareConfig, values))
+    print(comparison.table(result))
+    if json is not None:
+        write_json(json, result)

@@ -24,3 +24,30 @@ class WerConfig(Config):
     ref_format: str = Field("auto", description="format of REF")
     hyp_format: str = Field("auto", description="format of HYP")
     train_text: Path | None = Field(None, description="texts the model was trained on")
+    normalize: Path | None = Field(None, description="rule file applied to both sides")
+    case: Literal["keep", "ascii", "unicode"] = Field("keep", description="letters made small on both sides")
+    markup: Literal["none", "nist"] = Field("none", description="`nist`: alternatives `{ a / b }`, `@`, tags")
+    fragments: bool = Field(False, description="with nist: `part-` matches a word that begins with it")
+    optional: bool = Field(False, description="with nist: `(word)` may be left out")
+    compounds: bool = Field(False, description="words split or joined differently are no errors")
+    words: Path | None = Field(None, description="words of interest: biased and unbiased WER")
+    nbest: Path | None = Field(None, description="n-best lists: oracle WER")
+
+
+Test = Literal["mapsswe", "bootstrap", "mcnemar", "sign", "wilcoxon"]
+
+
+class CompareConfig(Config):
+    """What `score compare` tests."""
+
+    tests: tuple[Test, ...] = Field(
+        ("mapsswe", "bootstrap", "mcnemar", "sign", "wilcoxon"), min_length=1, description="tests to run"
+    )
+    ties: Literal["kaldi", "rapidfuzz", "sclite"] = Field("kaldi", description="which of the equally good alignments")
+    by: str = Field("", description="unit of the sign, Wilcoxon and second bootstrap test, such as speaker")
+    alpha: float = Field(0.05, gt=0, lt=1, description="a corrected probability below it counts as a difference")
+    ci_level: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
+    num_replicates: int = Field(10_000, ge=100, description="bootstrap samples")
+    seed: int = Field(0, description="seed of the bootstrap")
+    ref_format: str = Field("auto", description="format of REF")
+    hyp_format: str = Field("auto", description="format of the systems")

@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from speechkit.artifact import publish_file
-from speechkit.errors import CheckFailed
+from speechkit.errors import CheckFailed, ConfigError
 from speechkit.score.config import WerConfig
+from speechkit.score.flags import flags
+from speechkit.score.lists import error_lists, join_compounds, word_rates
+from speechkit.score.marked import score_marked
+from speechkit.score.nbest import oracle, read_nbest
+from speechkit.score.nist import Markup
+from speechkit.score.normalize import Normalizer, read_normalizer
 from speechkit.score.seen_unseen import seen_unseen
 from speechkit.score.summary import by_field, summarise
 from speechkit.score.transcripts import read_transcripts
@@ -21,15 +28,14 @@ NAMES = ("cor", "sub", "del", "ins")
 WIDTHS = (8, 9, 8, 17, 7, 7, 7, 8, 8)
 
 
-def report(ref: Path, hyp: Path, config: WerConfig) -> tuple[Scored, dict[str, Any]]:
+def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> tuple[Scored, dict[str, Any]]:
     """Score two files; the second value is what `--json` writes.
 
     Raises:
         SpeechkitError: a file cannot be read, or the ids differ; ConfigError: an unknown field or option.
     """
-    references = read_transcripts(ref, config.ref_format)
-    hypotheses = read_transcripts(hyp, config.hyp_format)
-    scored = score(references, hypotheses, ties=config.ties, missing=config.missing)
+    normalizer = read_normalizer(config.normalize, config.case)
+    scored = _score_files(ref, hyp, config, normalizer, num_threads)
     options = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -43,10 +49,35 @@ def report(ref: Path, hyp: Path, config: WerConfig) -> tuple[Scored, dict[str, A
         **summarise(scored, **options),  # type: ignore[arg-type]
     }
     if config.train_text is not None:
-        result |= seen_unseen(scored, set(read_transcripts(config.train_text).texts()), **options)
+        known = {normalizer.text(text) for text in read_transcripts(config.train_text).texts()}
+        result |= seen_unseen(scored, known, **options)
     if config.by:
         result["groups"] = {name: by_field(scored, name, **options) for name in config.by}
+    if config.words is not None:
+        listed = {w for text in read_transcripts(config.words, "lines").texts() for w in normalizer.text(text).split()}
+        result["words"] = word_rates(scored, frozenset(listed))
+    if config.nbest is not None:
+        nbest = {k: [normalizer.text(t) for t in texts] for k, texts in read_nbest(config.nbest).items()}
+        result["oracle"] = oracle(scored, nbest)
+    result["lists"] = error_lists(scored)
+    result["flags"] = flags(scored)
     return scored, result
+
+
+def _score_files(ref: Path, hyp: Path, config: WerConfig, normalizer: Normalizer, num_threads: int) -> Scored:
+    references = normalizer.transcripts(read_transcripts(ref, config.ref_format))
+    hypotheses = normalizer.transcripts(read_transcripts(hyp, config.hyp_format))
+    scored = score(references, hypotheses, ties=config.ties, missing=config.missing, num_threads=num_threads)
+    if config.markup == "nist":
+        scored = score_marked(scored, Markup(fragments=config.fragments, optional=config.optional))
+    elif config.fragments or config.optional:
+        raise ConfigError("--fragments and --optional-words belong to --markup nist")
+    if config.compounds:
+        wrong = np.flatnonzero(scored.words[:, :3].any(axis=1)).tolist()
+        before = {u: scored.align(u) for u in wrong}
+        joined = {u: join_compounds(steps) for u, steps in before.items()}
+        scored = scored.with_alignments({u: steps for u, steps in joined.items() if steps != before[u]})
+    return scored
 
 
 def table(result: dict[str, Any]) -> str:
@@ -66,10 +97,38 @@ def table(result: dict[str, Any]) -> str:
             if rate is None
             else f"parrot rate: {rate:.2f} % of the hypotheses on unseen texts are training sentences verbatim"
         )
+    lines += _extra_lines(result)
     lines.append(
         f"ties: {result['ties']}; {100 * result['ci']['level']:g} % bootstrap intervals by utterance; "
         f"missing hypotheses: {result['missing']} ({result['missing_policy']})"
     )
+    return "\n".join(lines)
+
+
+def _extra_lines(result: dict[str, Any]) -> list[str]:
+    lines = []
+    if "words" in result:
+        part = result["words"]
+        rates = ["-" if part[k] is None else f"{part[k]:.2f} %" for k in ("biased_wer", "unbiased_wer")]
+        lines.append(f"listed words: WER {rates[0]} of {part['num_biased_words']} words; all others: {rates[1]}")
+    if "oracle" in result:
+        lines.append(f"oracle of {result['oracle']['depth']}-best lists: WER {result['oracle']['wer']:.2f} %")
+    if result["flags"]["num_flagged"]:
+        counts = ", ".join(f"{name} {n}" for name, n in result["flags"]["counts"].items())
+        first = result["flags"]["utterances"][0]["id"]
+        lines.append(f"suspicious utterances: {result['flags']['num_flagged']} ({counts}), worst first: {first}")
+    return lines
+
+
+def lists_table(result: dict[str, Any], limit: int) -> str:
+    """The most frequent confusions and words in errors."""
+    lines = []
+    for title, items in result["lists"].items():
+        lines.append(f"{title}:")
+        lines += [
+            f"  {item['count']:>6}  " + (f"{item['ref']} -> {item['hyp']}" if "ref" in item else item["word"])
+            for item in items[:limit]
+        ]
     return "\n".join(lines)
 
 
@@ -117,4 +176,4 @@ def check_limit(result: dict[str, Any], limit: float | None) -> None:
         )
 
 
-__all__ = ["check_limit", "columns", "report", "table", "write_alignment"]
+__all__ = ["check_limit", "columns", "lists_table", "report", "table", "write_alignment"]

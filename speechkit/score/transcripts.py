@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -74,6 +74,18 @@ class Transcripts:
         """All texts, words separated by single spaces."""
         return [self.text(u) for u in range(len(self))]
 
+    def with_texts(self, texts: list[str]) -> Transcripts:
+        """The same utterances with other texts."""
+        data, starts, ends = _pack(texts)
+        return replace(self, data=data, starts=starts, ends=ends, id_spans=None, names=self.ids)
+
+
+def _pack(texts: Iterable[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    packed = [text.encode() for text in texts]
+    ends = np.cumsum([len(text) + 1 for text in packed], dtype=np.int64) - 1
+    starts = ends - np.array([len(text) for text in packed], np.int64)
+    return _padded(b"\n".join(packed)), starts, ends
+
 
 def from_texts(
     ids: Iterable[str],
@@ -90,16 +102,14 @@ def from_texts(
         SpeechkitError: an id occurs twice, or a text holds a NUL character.
     """
     names = list(ids)
-    packed = [text.encode() for text in texts]
-    ends = np.cumsum([len(text) + 1 for text in packed], dtype=np.int64) - 1
-    starts = ends - np.array([len(text) for text in packed], np.int64)
+    kept = list(texts)
     numbers = np.arange(1, len(names) + 1) if lines is None else np.array(list(lines), np.int64)
-    data = b"\n".join(packed)
-    if b"\0" in data:
-        bad = [f"{source}:{numbers[u]}  {names[u]}" for u, text in enumerate(packed) if b"\0" in text]
+    bad = [f"{source}:{numbers[u]}  {names[u]}" for u, text in enumerate(kept) if "\0" in text]
+    if bad:
         raise SpeechkitError("a text holds a NUL character", where=bad, hint="write the file again as UTF-8")
     _refuse_duplicates(names, numbers, source)
-    return Transcripts(source, _padded(data), starts, ends, numbers, None, names, fields or {}, seconds)
+    data, starts, ends = _pack(kept)
+    return Transcripts(source, data, starts, ends, numbers, None, names, fields or {}, seconds)
 
 
 def read_transcripts(path: Path, kind: str = "auto") -> Transcripts:

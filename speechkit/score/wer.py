@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from speechkit import log
 from speechkit.errors import ConfigError, SpeechkitError
-from speechkit.kernels.edit import DEL, INS, align_words
+from speechkit.kernels.edit import DEL, INS, SUB, align_words
 from speechkit.kernels.line_index import are_equal
 from speechkit.kernels.lines import count_lines, words_in_errors
 from speechkit.score.transcripts import Transcripts
@@ -29,6 +30,8 @@ class Scored:
     words: sub, del, ins, reference words, hypothesis words per utterance, (N, 5).
     chars: character errors, reference and hypothesis characters, (N, 3); words joined by one space.
     errors: (E, 3) utterance, start of the reference word or -1, start of the hypothesis word or -1.
+    overrides: alignments of utterances that do not follow from their bytes (markup, compound words); `errors`
+        does not hold those utterances.
     """
 
     ref: Transcripts
@@ -40,6 +43,7 @@ class Scored:
     ties: str
     num_missing: int
     num_extra: int
+    overrides: dict[int, list[Step]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -50,16 +54,22 @@ class Scored:
         return self.ref.ids if len(self) == len(self.ref) else [self.ref.ids[u] for u in self.pairs[:, 0].tolist()]
 
     def ref_words(self, utterance: int) -> list[str]:
-        """Words of the reference."""
+        """Words of the reference; of alternatives, those that were chosen."""
+        if utterance in self.overrides:
+            return [ref for _, ref, _ in self.overrides[utterance] if ref is not None]
         return self.ref.words(int(self.pairs[utterance, 0]))
 
     def hyp_words(self, utterance: int) -> list[str]:
         """Words of the hypothesis; none for a missing one."""
+        if utterance in self.overrides:
+            return [hyp for _, _, hyp in self.overrides[utterance] if hyp is not None]
         spot = int(self.pairs[utterance, 1])
         return self.hyp.words(spot) if spot >= 0 else []
 
     def align(self, utterance: int) -> list[Step]:
         """The alignment in order of time, under the tie rule of the counts."""
+        if utterance in self.overrides:
+            return self.overrides[utterance]
         ref, hyp = self.ref_words(utterance), self.hyp_words(utterance)
         i, j, steps = 0, 0, []
         for op in align_words([ref], [hyp], ties=self.ties).ops_of(0).tolist():
@@ -71,6 +81,28 @@ class Scored:
     def wrong_words(self) -> tuple[npt.NDArray[np.int32], list[str]]:
         """(E, 2) ids of the words of each error (-1 for none), and the words by id."""
         return words_in_errors((self.ref.data, self.hyp.data), self.spans, self.errors)
+
+    def seconds(self, utterance: int) -> float:
+        """Duration of the audio, 0.0 where unknown."""
+        for side, spot in ((self.ref, self.pairs[utterance, 0]), (self.hyp, self.pairs[utterance, 1])):
+            if side.seconds is not None and spot >= 0:
+                return float(side.seconds[spot])
+        return 0.0
+
+    def with_alignments(self, overrides: dict[int, list[Step]]) -> Scored:
+        """The same utterances with some alignments replaced, and the counts that follow from them."""
+        words, chars = self.words.copy(), self.chars.copy()
+        for u, steps in overrides.items():
+            ops = [op for op, _, _ in steps]
+            counts = [ops.count(op) for op in (SUB, DEL, INS)]
+            words[u] = [*counts, len(ops) - counts[2], len(ops) - counts[1]]
+            ref = " ".join(word for _, word, _ in steps if word is not None)
+            hyp = " ".join(word for _, _, word in steps if word is not None)
+            chars[u] = [align_words([ref], [hyp]).counts.sum(), len(ref), len(hyp)]
+        kept = ~np.isin(self.errors[:, 0], list(overrides))
+        return replace(
+            self, words=words, chars=chars, errors=self.errors[kept], overrides={**self.overrides, **overrides}
+        )
 
     @property
     def spans(self) -> Counts:
