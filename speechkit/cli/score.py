@@ -13,13 +13,15 @@ from speechkit.score.config import CompareConfig, WerConfig
 
 app = typer.Typer(name="score", help="Word error rate and its relatives.", no_args_is_help=True)
 
-_FORMATS = "auto, text, trn, jsonl, cuts or lines"
+_FORMATS = "auto, text, trn, jsonl, cuts, lines, stm or ctm"
 
 
 @app.command()
 def wer(
-    ref: Annotated[Path, typer.Argument(help="Kaldi text, .trn, JSONL with id and text, cuts, or an artifact folder.")],
-    hyp: Annotated[Path, typer.Argument(help="The same formats; joined with REF by id.")],
+    ref: Annotated[
+        Path, typer.Argument(help="Kaldi text, .trn, JSONL with id and text, cuts, an artifact folder, .stm or .ctm.")
+    ],
+    hyp: Annotated[Path, typer.Argument(help="The same formats, joined with REF by id; .ctm for .stm and .ctm.")],
     train_text: Annotated[
         Path | None,
         typer.Option(help="Texts of the training set (cuts, JSONL, Kaldi text, or .txt with one sentence a line)."),
@@ -42,7 +44,10 @@ def wer(
         Path | None, typer.Option(metavar="FILE", help="Rules `from => to` or a GLM, applied to both sides.")
     ] = None,
     case: Annotated[str, typer.Option(help="Make letters small: keep, ascii or unicode.")] = "keep",
-    markup: Annotated[str, typer.Option(help="`nist`: alternatives { a / b }, @ and tags; else none.")] = "none",
+    markup: Annotated[
+        str, typer.Option(help="nist: alternatives { a / b }, @ and tags; none; auto: nist for STM and CTM.")
+    ] = "auto",
+    by_time: Annotated[bool, typer.Option("--by-time", help="CTM against CTM: align by the words' times.")] = False,
     fragments: Annotated[bool, typer.Option("--fragments", help="nist: `part-` matches a whole word.")] = False,
     optional_words: Annotated[bool, typer.Option("--optional-words", help="nist: (word) may be left out.")] = False,
     compounds: Annotated[bool, typer.Option("--compounds", help="`car port` for `carport` is no error.")] = False,
@@ -73,6 +78,7 @@ def wer(
             "normalize": normalize,
             "case": case,
             "markup": markup,
+            "by_time": by_time,
             "fragments": fragments,
             "optional": optional_words,
             "compounds": compounds,

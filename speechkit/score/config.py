@@ -26,7 +26,10 @@ class WerConfig(Config):
     train_text: Path | None = Field(None, description="texts the model was trained on")
     normalize: Path | None = Field(None, description="rule file applied to both sides")
     case: Literal["keep", "ascii", "unicode"] = Field("keep", description="letters made small on both sides")
-    markup: Literal["none", "nist"] = Field("none", description="`nist`: alternatives `{ a / b }`, `@`, tags")
+    markup: Literal["auto", "none", "nist"] = Field(
+        "auto", description="`nist`: alternatives `{ a / b }`, `@`, tags; auto: nist for STM and CTM"
+    )
+    by_time: bool = Field(False, description="CTM against CTM: align by the times of the words")
     fragments: bool = Field(False, description="with nist: `part-` matches a word that begins with it")
     optional: bool = Field(False, description="with nist: `(word)` may be left out")
     compounds: bool = Field(False, description="words split or joined differently are no errors")

@@ -18,6 +18,7 @@ Step = tuple[int, str | None, str | None]
 # thousandths, so that sums are exact
 _GAP, _SUB, _OPTIONAL_GAP, _NO_WORD_GAP, _NO_WORD_PAIR = 3000, 4000, 2000, 1, 1000
 _FAR = 1 << 60
+_PER_SECOND = 1000
 NO_WORD = "@"
 
 
@@ -37,11 +38,13 @@ class Markup:
 class Network:
     """Word arcs in topological order; arc 0 is the start.
 
+    times: start and end of each arc in seconds; empty unless words are aligned by time.
     before[a]: arcs that may precede arc a, in sclite's order; ends: arcs that may be last.
     """
 
     words: list[str] = field(default_factory=lambda: [""])
     before: list[list[int]] = field(default_factory=lambda: [[]])
+    times: list[tuple[float, float]] = field(default_factory=list)
     optional: list[bool] = field(default_factory=lambda: [False])
     ends: list[int] = field(default_factory=lambda: [0])
 
@@ -135,10 +138,15 @@ def is_same(ref: str, hyp: str, fragments: bool) -> bool:
 def _gap(network: Network, arc: int) -> int:
     if network.words[arc] == NO_WORD:
         return _NO_WORD_GAP
+    if network.times:
+        return round(_PER_SECOND * (network.times[arc][1] - network.times[arc][0]))
     return _OPTIONAL_GAP if network.optional[arc] else _GAP
 
 
 def _pair(ref: Network, a: int, hyp: Network, b: int, fragments: bool) -> int:
+    if ref.times:
+        apart = abs(ref.times[a][0] - hyp.times[b][0]) + abs(ref.times[a][1] - hyp.times[b][1])
+        return round(_PER_SECOND * apart) + (0 if is_same(ref.words[a], hyp.words[b], fragments) else 1)
     if ref.words[a] == NO_WORD and hyp.words[b] == NO_WORD:
         return _NO_WORD_PAIR
     return 0 if is_same(ref.words[a], hyp.words[b], fragments) else _SUB
@@ -177,6 +185,12 @@ def _best_way(
 
 def _cost(way: tuple[int, int, int]) -> int:
     return way[0]
+
+
+def with_times(network: Network, times: list[tuple[float, float]]) -> Network:
+    """The same network with the time of each word, in the order in which the text was parsed."""
+    network.times = [(0.0, 0.0), *times]
+    return network
 
 
 def align_networks(ref: Network, hyp: Network, *, fragments: bool = False) -> list[Step]:

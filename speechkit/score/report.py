@@ -14,13 +14,14 @@ from speechkit.errors import CheckFailed, ConfigError
 from speechkit.score.config import WerConfig
 from speechkit.score.flags import flags
 from speechkit.score.lists import error_lists, join_compounds, word_rates
-from speechkit.score.marked import score_marked
+from speechkit.score.marked import align_by_time, score_marked, score_pieces
 from speechkit.score.nbest import oracle, read_nbest
 from speechkit.score.nist import Markup
 from speechkit.score.normalize import Normalizer, read_normalizer
 from speechkit.score.seen_unseen import seen_unseen
 from speechkit.score.summary import by_field, summarise
-from speechkit.score.transcripts import read_transcripts
+from speechkit.score.timed import cut_channels, pair_stm_ctm
+from speechkit.score.transcripts import guess_format, read_transcripts
 from speechkit.score.wer import Scored, score
 
 SCHEMA = 1
@@ -65,19 +66,37 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
 
 
 def _score_files(ref: Path, hyp: Path, config: WerConfig, normalizer: Normalizer, num_threads: int) -> Scored:
-    references = normalizer.transcripts(read_transcripts(ref, config.ref_format))
-    hypotheses = normalizer.transcripts(read_transcripts(hyp, config.hyp_format))
-    scored = score(references, hypotheses, ties=config.ties, missing=config.missing, num_threads=num_threads)
-    if config.markup == "nist":
-        scored = score_marked(scored, Markup(fragments=config.fragments, optional=config.optional))
-    elif config.fragments or config.optional:
+    kind = guess_format(ref) if config.ref_format == "auto" and ref.is_file() else config.ref_format
+    is_timed = kind in ("stm", "ctm")
+    markup = Markup(fragments=config.fragments, optional=config.optional)
+    is_marked = config.markup == "nist" or (config.markup == "auto" and is_timed)
+    if (config.fragments or config.optional) and not is_marked:
         raise ConfigError("--fragments and --optional-words belong to --markup nist")
-    if config.compounds:
-        wrong = np.flatnonzero(scored.words[:, :3].any(axis=1)).tolist()
-        before = {u: scored.align(u) for u in wrong}
-        joined = {u: join_compounds(steps) for u, steps in before.items()}
-        scored = scored.with_alignments({u: steps for u, steps in joined.items() if steps != before[u]})
-    return scored
+    if config.by_time and kind != "ctm":
+        raise ConfigError("--by-time needs words with times on both sides", expected="REF.ctm HYP.ctm")
+    options: dict[str, Any] = {"ties": config.ties, "missing": config.missing, "num_threads": num_threads}
+    if kind == "ctm":
+        pieces = cut_channels(ref, hyp, missing=config.missing)
+        scored = score_pieces(pieces, (str(ref), str(hyp)), normalizer, ties=config.ties)
+        if config.by_time:
+            found = {u: align_by_time(piece, normalizer, markup) for u, piece in enumerate(pieces)}
+            return scored.with_alignments(found)
+    elif kind == "stm":
+        sides = pair_stm_ctm(ref, hyp, missing=config.missing)
+        scored = score(normalizer.transcripts(sides[0]), normalizer.transcripts(sides[1]), **options)
+    else:
+        references = normalizer.transcripts(read_transcripts(ref, config.ref_format))
+        scored = score(references, normalizer.transcripts(read_transcripts(hyp, config.hyp_format)), **options)
+    if is_marked:
+        scored = score_marked(scored, markup)
+    return _without_compounds(scored) if config.compounds else scored
+
+
+def _without_compounds(scored: Scored) -> Scored:
+    wrong = np.flatnonzero(scored.words[:, :3].any(axis=1)).tolist()
+    before = {u: scored.align(u) for u in wrong}
+    joined = {u: join_compounds(steps) for u, steps in before.items()}
+    return scored.with_alignments({u: steps for u, steps in joined.items() if steps != before[u]})
 
 
 def table(result: dict[str, Any]) -> str:

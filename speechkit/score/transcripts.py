@@ -22,7 +22,7 @@ from speechkit.errors import SpeechkitError
 from speechkit.kernels.line_index import FORMAT_LINES, FORMAT_TEXT, FORMAT_TRN, index_lines, is_increasing
 from speechkit.kernels.words import PADDING, SPACE
 
-Format: TypeAlias = Literal["auto", "text", "trn", "jsonl", "cuts", "lines"]
+Format: TypeAlias = Literal["auto", "text", "trn", "jsonl", "cuts", "lines", "stm", "ctm"]
 FORMATS: tuple[str, ...] = get_args(Format)
 HYP_FILE = "hyp.jsonl"
 CUTS_FILE = "cuts.jsonl.gz"
@@ -125,8 +125,14 @@ def read_transcripts(path: Path, kind: str = "auto") -> Transcripts:
         path = _inside(path)
     if kind == "auto":
         kind = guess_format(path)
+    if kind in ("stm", "ctm"):
+        raise SpeechkitError(
+            f"`{path}` is time-marked",
+            expected="`score wer REF.stm HYP.ctm`, or two CTM files",
+            hint="see `score wer --help`",
+        )
     if kind not in READERS:
-        raise SpeechkitError(f"unknown format `{kind}` for `{path}`", expected=" or ".join(READERS))
+        raise SpeechkitError(f"unknown format `{kind}` for `{path}`", expected=" or ".join(FORMATS))
     transcripts = READERS[kind](path)
     if not len(transcripts):
         raise SpeechkitError(f"`{path}` holds no utterances", hint="was the command before this one run?")
@@ -136,8 +142,8 @@ def read_transcripts(path: Path, kind: str = "auto") -> Transcripts:
 def guess_format(path: Path) -> str:
     """The format of a file by its name, and for `.jsonl` by its first line."""
     suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
-    if suffixes[-1:] == [".trn"]:
-        return "trn"
+    if suffixes[-1:] in ([".trn"], [".stm"], [".ctm"]):
+        return suffixes[-1][1:]
     if suffixes[-1:] == [".txt"]:
         return "lines" if path.name != "text.txt" else "text"
     if suffixes[-1:] in ([".jsonl"], [".json"]):

@@ -1,0 +1,249 @@
+"""Time-marked transcripts: CTM (words) against STM (segments) or CTM, with sclite's rules.
+
+STM: every segment takes the words of its channel whose middle lies before its end and that no earlier segment
+took; the last segment takes the rest. CTM: channels are cut where neither side has a word.
+CTM lines are `file channel start duration word [confidence]`; STM lines are
+`file channel speaker start end [<labels>] text`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from speechkit.errors import SpeechkitError
+from speechkit.score.transcripts import Transcripts, check_bytes, from_texts, read_bytes
+
+Channel = tuple[str, str]
+_IGNORED = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING")
+_WORDS_PER_PIECE = 50
+_MIN_DURATION = -0.05  # rounding of end - start
+_MAX_BACK_SECONDS = 1.0  # hand-made marks overlap a little, as in NIST's own files
+
+
+@dataclass(frozen=True)
+class Item:
+    """A word of a CTM or a segment of an STM; alternatives of a CTM are one item with text `{ a / b }`.
+
+    words: the single words with their times, in the order of `text`.
+    """
+
+    line: int
+    start: float
+    end: float
+    middle: float
+    text: str
+    speaker: str = ""
+    labels: str = ""
+    words: tuple[tuple[str, float, float], ...] = ()
+
+
+def read_stm(path: Path) -> dict[Channel, list[Item]]:
+    """Segments by channel in order of the file.
+
+    Raises:
+        SpeechkitError: with file:line, for missing columns, bad times, or segments out of order.
+    """
+    found: dict[Channel, list[Item]] = defaultdict(list)
+    faults: list[str] = []
+    for number, line in _lines(path):
+        parts = line.split(None, 5)
+        times = _times(parts[3:5])
+        if len(parts) < 5 or times is None or times[1] < times[0]:
+            faults.append(f"{path}:{number}  {line[:60]}")
+            continue
+        rest = parts[5] if len(parts) > 5 else ""
+        labels, _, text = rest.partition(">") if rest.startswith("<") else ("", "", rest)
+        item = Item(number, times[0], times[1], 0.0, text.strip(), speaker=parts[2], labels=labels.lstrip("<"))
+        found[parts[0], parts[1].lower()].append(item)
+    _refuse(faults, path, "`file channel speaker start end [<labels>] text`, with start <= end")
+    _refuse_disorder(found, path)
+    return found
+
+
+def read_ctm(path: Path) -> dict[Channel, list[Item]]:
+    """Words by channel in order of the file; `<ALT_BEGIN> a <ALT> b <ALT_END>` is one item.
+
+    Raises:
+        SpeechkitError: with file:line, for missing columns, bad times, words out of order, open alternatives.
+    """
+    found: dict[Channel, list[Item]] = defaultdict(list)
+    faults: list[str] = []
+    open_at: dict[Channel, tuple[int, list[list[tuple[str, float, float]]]]] = {}
+    for number, line in _lines(path):
+        parts = line.split()
+        if len(parts) < 5:
+            faults.append(f"{path}:{number}  {line[:60]}")
+            continue
+        channel, word = (parts[0], parts[1].lower()), parts[4]
+        mark = word.upper()
+        if mark == "<ALT_BEGIN>":
+            open_at[channel] = (number, [[]])
+        elif mark == "<ALT>" and channel in open_at:
+            open_at[channel][1].append([])
+        elif mark == "<ALT_END>" and channel in open_at:
+            found[channel].append(_alternatives(*open_at.pop(channel)))
+        elif (times := _times(parts[2:4])) is None or times[1] < _MIN_DURATION or mark.startswith("<ALT"):
+            faults.append(f"{path}:{number}  {line[:60]}")
+        elif channel in open_at:
+            open_at[channel][1][-1].append((word, times[0], times[0] + times[1]))
+        else:
+            end = times[0] + times[1]
+            found[channel].append(
+                Item(number, times[0], end, times[0] + times[1] / 2, word, words=((word, times[0], end),))
+            )
+    faults += [f"{path}:{number}  alternatives are never closed" for number, _ in open_at.values()]
+    _refuse(faults, path, "`file channel start duration word [confidence]`")
+    _refuse_disorder(found, path)
+    return found
+
+
+def _alternatives(number: int, parts: list[list[tuple[str, float, float]]]) -> Item:
+    words = [word for part in parts for word in part]
+    start = min((w[1] for w in words), default=0.0)
+    end = max((w[2] for w in words), default=0.0)
+    middle = max(((w[1] + w[2]) / 2 for w in words), default=0.0)
+    text = "{ " + " / ".join(" ".join(w[0] for w in part) or "@" for part in parts) + " }"
+    kept = tuple(word for part in parts for word in (part or [("@", 0.0, 0.0)]))
+    return Item(number, start, end, middle, text, words=kept)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    data = read_bytes(path)
+    check_bytes(data, path)
+    for number, line in enumerate(data.decode().split("\n"), start=1):
+        if line.strip() and not line.startswith(";;"):
+            yield number, line.strip()
+
+
+def _times(parts: Sequence[str]) -> tuple[float, float] | None:
+    try:
+        first, second = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return (first, second) if math.isfinite(first) and math.isfinite(second) else None
+
+
+def _refuse(faults: list[str], path: Path, expected: str) -> None:
+    if faults:
+        raise SpeechkitError(f"{len(faults)} lines of `{path}` are malformed", where=faults, expected=expected)
+
+
+def _refuse_disorder(found: dict[Channel, list[Item]], path: Path) -> None:
+    if not found:
+        raise SpeechkitError(f"`{path}` holds no lines")
+    faults = [
+        f"{path}:{item.line}  starts at {item.start:g} s, the line before at {last.start:g} s"
+        for items in found.values()
+        for last, item in pairwise(items)
+        if item.start < last.start - _MAX_BACK_SECONDS
+    ]
+    if faults:
+        raise SpeechkitError(
+            f"{len(faults)} lines are out of order in their channel",
+            where=faults,
+            hint="sort the file: `sort -s -k1,1 -k2,2 -k3,3n` for CTM, `-k4,4n` for STM",
+        )
+
+
+def pair_stm_ctm(ref: Path, hyp: Path, *, missing: str = "error") -> tuple[Transcripts, Transcripts]:
+    """One utterance per STM segment, `<speaker>-<number>`, with its text and the CTM words that belong to it.
+
+    Raises:
+        SpeechkitError: a file cannot be read, or a channel is on one side only and `missing` is `error`.
+    """
+    segments, words = read_stm(ref), read_ctm(hyp)
+    _check_channels(segments, words, (ref, hyp), missing)
+    ids, numbers, kept, texts = [], defaultdict(int), [], []  # type: ignore[var-annotated]
+    for channel, items in segments.items():
+        if missing == "skip" and channel not in words:
+            continue
+        for item, text in zip(items, _distribute(items, words.get(channel, [])), strict=True):
+            if any(mark in item.text for mark in _IGNORED):
+                continue
+            ids.append(f"{item.speaker}-{numbers[item.speaker]:03d}")
+            numbers[item.speaker] += 1
+            kept.append((channel, item))
+            texts.append(text)
+    fields = {
+        "speaker": [item.speaker for _, item in kept],
+        "file": [channel[0] for channel, _ in kept],
+        "channel": [channel[1] for channel, _ in kept],
+        "labels": [item.labels for _, item in kept],
+    }
+    lines = [item.line for _, item in kept]
+    seconds = np.array([item.end - item.start for _, item in kept])
+    references = [item.text for _, item in kept]
+    return (
+        from_texts(ids, references, source=str(ref), lines=lines, fields=fields, seconds=seconds),
+        from_texts(ids, texts, source=str(hyp), lines=lines),
+    )
+
+
+def _check_channels(
+    ref: dict[Channel, list[Item]], hyp: dict[Channel, list[Item]], paths: tuple[Path, Path], missing: str
+) -> None:
+    if missing != "error" or set(ref) == set(hyp):
+        return
+    lost = [f"{paths[0]}:{ref[c][0].line}  {' '.join(c)}  not in {paths[1]}" for c in sorted(set(ref) - set(hyp))]
+    extra = [f"{paths[1]}:{hyp[c][0].line}  {' '.join(c)}  not in {paths[0]}" for c in sorted(set(hyp) - set(ref))]
+    raise SpeechkitError(
+        f"{len(lost)} channels have no hypothesis, {len(extra)} have no reference",
+        where=lost + extra,
+        hint="--missing delete counts them as deletions, --missing skip leaves them out",
+    )
+
+
+def _distribute(segments: list[Item], words: list[Item]) -> list[str]:
+    texts = []
+    at = 0
+    for number, segment in enumerate(segments):
+        begin = at
+        is_last = number == len(segments) - 1
+        while at < len(words) and (is_last or words[at].middle < segment.end):
+            at += 1
+        texts.append(" ".join(word.text for word in words[begin:at]))
+    return texts
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Words of both sides of one channel between two silences."""
+
+    name: str
+    ref: list[Item]
+    hyp: list[Item]
+
+
+def cut_channels(ref: Path, hyp: Path, *, missing: str = "error") -> list[Piece]:
+    """Pieces `<file>-<channel>-<number>` of two CTM files, cut where neither has a word.
+
+    Raises:
+        SpeechkitError: as `read_ctm`, and for channels on one side only unless `missing` says otherwise.
+    """
+    sides = read_ctm(ref), read_ctm(hyp)
+    _check_channels(*sides, (ref, hyp), missing)
+    pieces = []
+    for channel in sides[0]:
+        if missing != "skip" or channel in sides[1]:
+            parts = _cut(sides[0][channel], sides[1].get(channel, []))
+            pieces += [Piece(f"{channel[0]}-{channel[1]}-{k:04d}", r, h) for k, (r, h) in enumerate(parts)]
+    return pieces
+
+
+def _cut(ref: list[Item], hyp: list[Item]) -> list[tuple[list[Item], list[Item]]]:
+    merged = [(i.start, 0, k, i) for k, i in enumerate(ref)] + [(i.start, 1, k, i) for k, i in enumerate(hyp)]
+    pieces: list[tuple[list[Item], list[Item]]] = [([], [])]
+    reach = -math.inf
+    for start, side, _, item in sorted(merged, key=lambda entry: entry[:3]):
+        if start > reach and max(map(len, pieces[-1])) >= _WORDS_PER_PIECE:
+            pieces.append(([], []))
+        pieces[-1][side].append(item)
+        reach = max(reach, item.end)
+    return pieces
