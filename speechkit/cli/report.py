@@ -22,12 +22,14 @@ def report(
         Path | None, typer.Option("--update", metavar="RESULTS.md", help="Also rewrite the block of this file.")
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Heading of the page and of a new RESULTS.md.")] = "Results",
-    group: Annotated[
-        str,
-        typer.Option("--group", metavar="REGEX", help="Average the files that share what the one group captures."),
-    ] = "",
+    groups: Annotated[
+        list[str],
+        typer.Option(
+            "--group", metavar="REGEX", help="Average the files that share what the one group captures; repeatable."
+        ),
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
 ) -> None:
     """Show scores, training curves and how each number was made, as one page and in RESULTS.md."""
     from speechkit.report.run import run
 
-    run(sources, out=out, title=title, group=group, results_file=update)
+    run(sources, out=out, title=title, groups=groups, results_file=update)

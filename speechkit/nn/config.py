@@ -19,6 +19,7 @@ class DsConvConfig(Config):
     dim: int = Field(160, ge=8, description="width of the encoder")
     num_blocks: int = Field(6, ge=1, description="residual blocks")
     kernel: int = Field(9, ge=1, description="width of the depthwise convolution in encoder frames, odd")
+    gated: bool = Field(True, description="gated blocks as in the Conformer; plain ones cost a third per block")
     subsampling: Factor = Field(4, description="feature frames per encoder frame")
     subsampling_channels: int = Field(32, ge=1, description="channels of the 2-D convolutions in front")
     dropout: Dropout = Field(0.1, description="dropout in each block")

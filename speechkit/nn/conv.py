@@ -10,20 +10,25 @@ from speechkit.nn.subsample import ConvSubsampling
 
 
 class ConvModule(nn.Module):
-    """Depthwise convolution, gate, normalisation, projection: (B, D, T) -> (B, D, T), as in the Conformer."""
+    """Depthwise convolution, gate, normalisation, projection: (B, D, T) -> (B, D, T), as in the Conformer.
 
-    def __init__(self, dim: int, kernel: int, dropout: float) -> None:
+    Without the gate it costs a third of the operations: one product of size D x D instead of three.
+    """
+
+    def __init__(self, dim: int, kernel: int, dropout: float, *, gated: bool = True) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
-        self.expand = nn.Conv1d(dim, 2 * dim, 1)
+        self.expand = nn.Conv1d(dim, 2 * dim, 1) if gated else None
         self.norm = nn.BatchNorm1d(dim)
         self.project = nn.Conv1d(dim, dim, 1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BDT: Tensor) -> Tensor:
         """Input must be zero in the padding."""
-        gated_BDT = nn.functional.glu(self.expand(self.depthwise(x_BDT)), dim=1)
-        return self.dropout(self.project(nn.functional.silu(self.norm(gated_BDT))))  # type: ignore[no-any-return]
+        x_BDT = self.depthwise(x_BDT)
+        if self.expand is not None:
+            x_BDT = nn.functional.glu(self.expand(x_BDT), dim=1)
+        return self.dropout(self.project(nn.functional.silu(self.norm(x_BDT))))  # type: ignore[no-any-return]
 
 
 class DsConvEncoder(nn.Module):
@@ -36,7 +41,7 @@ class DsConvEncoder(nn.Module):
             num_mels, config.dim, factor=config.subsampling, channels=config.subsampling_channels
         )
         self.blocks = nn.ModuleList(
-            ConvModule(config.dim, config.kernel, config.dropout) for _ in range(config.num_blocks)
+            ConvModule(config.dim, config.kernel, config.dropout, gated=config.gated) for _ in range(config.num_blocks)
         )
 
     def forward(self, x_BTF: Tensor, num_frames_B: Tensor) -> tuple[Tensor, Tensor]:

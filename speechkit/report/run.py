@@ -15,19 +15,23 @@ from speechkit.report.tables import as_text, mean_table, part_tables, run_table,
 
 
 def run(
-    sources: Sequence[Path], *, out: Path, title: str = "Results", group: str = "", results_file: Path | None = None
+    sources: Sequence[Path],
+    *,
+    out: Path,
+    title: str = "Results",
+    groups: Sequence[str] = (),
+    results_file: Path | None = None,
 ) -> None:
     """Write the page `out`, print the score table, and rewrite the block of `results_file`.
 
     The same sources give the same bytes: dates are those of the runs, not of the report.
 
     Raises:
-        SpeechkitError: a source cannot be read; ConfigError: a wrong `group` pattern.
+        SpeechkitError: a source cannot be read; ConfigError: a wrong pattern among `groups`.
     """
     scores, experiments = read_sources(sources)
     tables = [score_table(scores)] if scores else []
-    if group:
-        tables.append(mean_table(scores, group))
+    tables += [mean_table(scores, pattern) for pattern in groups]
     runs = run_table(scores)
     page = render(
         TEMPLATES / "report.html.j2",

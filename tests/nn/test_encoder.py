@@ -10,7 +10,7 @@ from speechkit.nn.encoder import encoder_frames, make_encoder
 
 ENCODERS: dict[str, EncoderConfig] = {
     "ds_conv 4x": DsConvConfig(dim=16, num_blocks=2, subsampling=4, subsampling_channels=4),
-    "ds_conv 2x": DsConvConfig(dim=16, num_blocks=1, subsampling=2, subsampling_channels=4),
+    "ds_conv 2x plain": DsConvConfig(dim=16, num_blocks=1, gated=False, subsampling=2, subsampling_channels=4),
     "conv_blstm 6x": ConvBlstmConfig(dim=16),
     "conv_blstm 2x": ConvBlstmConfig(dim=16, stack=2, stride=1, num_layers=2),
     "fastconformer 8x": FastConformerConfig(dim=16, num_blocks=2, num_heads=2, subsampling=8, subsampling_channels=4),
