@@ -39,6 +39,9 @@ def wer(
     align: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every alignment; .jsonl for machines, else text.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="One page: sortable utterances, alignments, plots, players.")
+    ] = None,
     fail_above: Annotated[float | None, typer.Option(metavar="WER", help="Exit 3 above this word error rate.")] = None,
     normalize: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rules `from => to` or a GLM, applied to both sides.")
@@ -94,6 +97,10 @@ def wer(
         write_json(json, result)
     if align is not None:
         report.write_alignment(align, scored)
+    if html is not None:
+        from speechkit.score.page import audio_source, write_page
+
+        write_page(html, scored, result, audio=audio_source(ref))
     report.check_limit(result, fail_above)
 
 

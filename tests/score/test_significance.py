@@ -1,0 +1,127 @@
+"""Tests of significance: known values, sc_stats, and how often they are wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.kernels.edit import align_words
+from speechkit.kernels.segments import error_segments
+from speechkit.score.compare import compare, compare_files
+from speechkit.score.config import CompareConfig
+from speechkit.score.significance import holm, mapsswe, mcnemar, normal_p, paired_bootstrap, sign_test, wilcoxon
+from speechkit.score.transcripts import from_texts, read_transcripts
+
+
+def segments(ref: str, hyp_a: str, hyp_b: str) -> list[list[int]]:
+    found = [align_words([ref.split()], [h.split()]) for h in (hyp_a, hyp_b)]
+    sides = [(f.ops, f.starts, f.ends) for f in found]
+    return error_segments(sides[0], sides[1], 2).tolist()
+
+
+def test_two_right_words_in_a_row_end_a_segment() -> None:
+    assert segments("a b c d e", "x b c d e", "a b c d y") == [[0, 1, 0], [0, 0, 1]]
+    assert segments("a b c", "x b c", "a b y") == [[0, 1, 1]]
+
+
+def test_an_insertion_between_two_right_words_joins_segments() -> None:
+    assert segments("a b c d", "x b c d", "a b z c d") == [[0, 1, 1]]
+
+
+def test_without_errors_there_is_no_segment() -> None:
+    assert segments("a b", "a b", "a b") == []
+    assert segments("", "", "") == []
+
+
+def test_mapsswe_is_a_paired_z_test() -> None:
+    found = mapsswe(np.array([1, 2, 0, 3]), np.array([0, 1, 1, 0]))
+    difference = np.array([1, 1, -1, 3])
+    z = difference.mean() / (difference.std(ddof=1) / 2)
+    assert found["statistic"] == pytest.approx(z) and found["p"] == pytest.approx(math.erfc(z / math.sqrt(2)))
+    assert mapsswe(np.array([1, 1]), np.array([1, 1]))["p"] == 1.0
+
+
+def test_small_samples_have_exact_probabilities() -> None:
+    assert mcnemar(np.array([True] * 8 + [False]), np.array([False] * 8 + [True]))["p"] == pytest.approx(2 * 10 / 512)
+    assert sign_test(np.arange(6.0) + 1, np.zeros(6), "speaker")["p"] == pytest.approx(2 / 64)
+    assert wilcoxon(np.arange(6.0) + 1, np.zeros(6), "speaker")["p"] == pytest.approx(2 / 64)
+    assert wilcoxon(np.zeros(3), np.zeros(3), "speaker")["p"] == 1.0
+
+
+def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_equal_systems_are_rarely_called_different() -> None:
+    source = np.random.default_rng(1)
+    wrong = 0
+    for trial in range(200):
+        words = source.integers(5, 30, 120)
+        rates = source.beta(2, 18, 120)
+        found = paired_bootstrap(
+            source.binomial(words, rates),
+            source.binomial(words, rates),
+            words,
+            unit="utterance",
+            num_replicates=500,
+            seed=trial,
+        )
+        wrong += found["p"] < 0.05
+        assert found["interval"][0] <= found["effect"] <= found["interval"][1]
+    assert wrong <= 20
+
+
+def test_a_comparison_names_n_effect_interval_and_test() -> None:
+    ids = [f"{s}-{k}" for s in "abcd" for k in range(5)]
+    ref = from_texts(ids, ["one two three four"] * 20, source="ref")
+    good = from_texts(ids, ["one two three four"] * 18 + ["one"] * 2, source="x/good.trn")
+    bad = from_texts(ids, ["one too three"] * 20, source="x/bad.trn")
+    result = compare(ref, [good, bad], CompareConfig(by="prefix", num_replicates=200))
+    tests = result["pairs"][0]["tests"]
+    assert set(tests) == {"mapsswe", "bootstrap", "bootstrap by prefix", "mcnemar", "sign", "wilcoxon"}
+    assert all({"n", "unit", "effect", "p", "p_holm"} <= set(test) for test in tests.values())
+    assert tests["bootstrap"]["effect"] == pytest.approx(100 * (6 - 40) / 80)
+    assert tests["mapsswe"]["p"] < 0.001 and tests["sign"]["n"] == 4
+
+
+def test_systems_with_other_ids_and_single_systems_are_refused(tmp_path: Path) -> None:
+    ref, hyp = (from_texts(ids, ["one"] * 2, source="x") for ids in (["a", "b"], ["a", "c"]))
+    with pytest.raises(SpeechkitError, match="1 references have no hypothesis, 1 hypotheses"):
+        compare(ref, [ref, hyp], CompareConfig())
+    with pytest.raises(ConfigError, match="one system"):
+        compare_files(tmp_path, [tmp_path], CompareConfig())
+
+
+SCTK = Path("/usr/lib/sctk/bin")
+
+
+def test_mapsswe_equals_sc_stats_on_real_systems(corpus_root: Path) -> None:
+    sclite, sc_stats = (shutil.which(n) or shutil.which(n, path=str(SCTK)) for n in ("sclite", "sc_stats"))
+    if sclite is None or sc_stats is None:
+        pytest.skip("no sclite: install Debian's package sctk")
+    folder = corpus_root / "scoring" / "earnings21"
+    names = ["amazon", "google", "microsoft"]
+    systems = [part for name in names for part in ("-h", f"{folder / f'utt_{name}.trn'}", "trn", name)]
+    command = [sclite, "-r", str(folder / "utt_ref.trn"), "trn", *systems, "-i", "spu_id", "-o", "sgml", "stdout"]
+    aligned = subprocess.run(command, capture_output=True, check=True).stdout
+    command = [sc_stats, "-p", "-t", "mapsswe", "-v", "-n", "-"]
+    report = subprocess.run(command, input=aligned, capture_output=True, check=True).stdout.decode(errors="replace")
+    pattern = r"systems: (\w+) (\w+)\) \(# segs: (\d+)\).*?\(Z Stat: +(\S+)\)"
+    expected = {(a, b): (int(n), float(z)) for a, b, n, z in re.findall(pattern, report)}
+    config = CompareConfig(tests=("mapsswe",), ties="sclite")
+    hyps = [read_transcripts(folder / f"utt_{name}.trn") for name in names]
+    result = compare(read_transcripts(folder / "utt_ref.trn"), hyps, config)
+    assert len(expected) == 3
+    for pair in result["pairs"]:
+        found = pair["tests"]["mapsswe"]
+        num, z = expected[pair["a"].removeprefix("utt_"), pair["b"].removeprefix("utt_")]
+        assert found["n"] == num and found["statistic"] == pytest.approx(z, abs=6e-4)
+        assert found["p"] == pytest.approx(normal_p(z), abs=1e-3)  # sc_stats itself prints p for z cut to two digits
