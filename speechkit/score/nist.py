@@ -11,14 +11,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from speechkit.errors import SpeechkitError
 from speechkit.kernels.edit import COR, DEL, INS, SUB
 
 Step = tuple[int, str | None, str | None]
-# thousandths, so that sums are exact
-_GAP, _SUB, _OPTIONAL_GAP, _NO_WORD_GAP, _NO_WORD_PAIR = 3000, 4000, 2000, 1, 1000
-_FAR = 1 << 60
-_PER_SECOND = 1000
+# sclite adds its weights in single precision, and the rounding decides some ties
+Cost = np.float32
+_FREE, _GAP, _SUB, _OPTIONAL_GAP, _NO_WORD_GAP, _NO_WORD_PAIR = map(Cost, (0, 3, 4, 2, 0.001, 1))
+_WRONG_WORD = 0.001
+_FAR = Cost(999999999.9)
 NO_WORD = "@"
 
 
@@ -135,24 +138,25 @@ def is_same(ref: str, hyp: str, fragments: bool) -> bool:
     return False
 
 
-def _gap(network: Network, arc: int) -> int:
+def _gap(network: Network, arc: int) -> Cost:
     if network.words[arc] == NO_WORD:
         return _NO_WORD_GAP
     if network.times:
-        return round(_PER_SECOND * (network.times[arc][1] - network.times[arc][0]))
+        return Cost(network.times[arc][1] - network.times[arc][0])
     return _OPTIONAL_GAP if network.optional[arc] else _GAP
 
 
-def _pair(ref: Network, a: int, hyp: Network, b: int, fragments: bool) -> int:
+def _pair(ref: Network, a: int, hyp: Network, b: int, fragments: bool) -> Cost:
     if ref.times:
         apart = abs(ref.times[a][0] - hyp.times[b][0]) + abs(ref.times[a][1] - hyp.times[b][1])
-        return round(_PER_SECOND * apart) + (0 if is_same(ref.words[a], hyp.words[b], fragments) else 1)
+        return Cost(apart + (0 if is_same(ref.words[a], hyp.words[b], fragments) else _WRONG_WORD))
     if ref.words[a] == NO_WORD and hyp.words[b] == NO_WORD:
         return _NO_WORD_PAIR
-    return 0 if is_same(ref.words[a], hyp.words[b], fragments) else _SUB
+    return _FREE if is_same(ref.words[a], hyp.words[b], fragments) else _SUB
 
 
-Cells = list[list[tuple[int, int, int]]]  # cost, arc before on the reference side, arc before on the hypothesis side
+Way = tuple[Cost, int, int]
+Cells = list[list[Way]]  # cost, arc before on the reference side, arc before on the hypothesis side
 
 
 def _fill(ref: Network, hyp: Network, fragments: bool) -> Cells:
@@ -164,12 +168,10 @@ def _fill(ref: Network, hyp: Network, fragments: bool) -> Cells:
     return cells
 
 
-def _best_way(
-    cells: Cells, at_ref: tuple[Network, int], at_hyp: tuple[Network, int], fragments: bool
-) -> tuple[int, int, int]:
+def _best_way(cells: Cells, at_ref: tuple[Network, int], at_hyp: tuple[Network, int], fragments: bool) -> Way:
     (ref, a), (hyp, b) = at_ref, at_hyp
     if a == 0 and b == 0:
-        return 0, -1, -1
+        return _FREE, -1, -1
     pair = gone = extra = (_FAR, -1, -1)
     if b:  # min keeps the first of equals, as sclite does
         extra = min(((cells[a][q][0] + _gap(hyp, b), a, q) for q in hyp.before[b]), key=_cost)
@@ -183,7 +185,7 @@ def _best_way(
     return gone if gone[0] < extra[0] else extra
 
 
-def _cost(way: tuple[int, int, int]) -> int:
+def _cost(way: Way) -> Cost:
     return way[0]
 
 
