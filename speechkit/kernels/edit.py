@@ -22,6 +22,7 @@ from speechkit.kernels.edit_bits import (
     INS,
     MAX_SHORT_HYP,
     SUB,
+    TIES_KALDI,
     TIES_RAPIDFUZZ,
     TIES_SCLITE,
     backtrace_64,
@@ -57,28 +58,61 @@ class Alignment:
 
 
 @nb.njit(cache=True, nogil=True)
-def align_pair(
+def _align_long_pair(
     ref: Ints, hyp: Ints, ties: int, work: tuple[Words, Ints, Words, Words], space: Ops, counts: Ints
+) -> int:
+    at: int = 0
+    if ties == TIES_SCLITE:
+        at = align_weighted(ref, hyp, space, counts)
+    elif ties == TIES_RAPIDFUZZ:
+        at = align_trimmed(ref, hyp, work, space, counts)
+    else:
+        at = align_long(ref, hyp, work[1], ties, space, counts)
+    return at
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def align_pair(
+    ref: Ints, hyp: Ints, ties: int, masks: Words, local: Ints, vertical: Words, second: Words, space: Ops, counts: Ints
 ) -> int:
     """Align one pair into `space` (its length is that of both sides together); returns the first index written.
 
     Args:
-        work: zeros and -1 for each id (left clean), and two columns of MAX_SHORT_HYP words.
+        masks, local: zeros and -1 for each id; left clean.
+        vertical, second: MAX_SHORT_HYP words of room. They are no tuple, because taking arrays out of one costs
+            as much as half an alignment.
         counts: sub, del, ins are added to it.
     """
-    at: int = 0
-    if ref.size == 0 or hyp.size == 0:
-        at = finish(ref.size, hyp.size, space.size, space, counts)
-    elif ties == TIES_RAPIDFUZZ:
-        at = align_trimmed(ref, hyp, work, space, counts)
-    elif ties == TIES_SCLITE:
-        at = align_weighted(ref, hyp, space, counts)
-    elif ref.size <= 64 and hyp.size <= MAX_SHORT_HYP:
-        forward_64(ref, hyp, work[0], work[2], work[3], ties)
-        at = backtrace_64(ref, hyp, work[2], work[3], ties, space, counts)
+    m = ref.size
+    n = hyp.size
+    head = 0
+    tail = 0
+    if ties != TIES_SCLITE:  # under the other rules a common start is matched word by word
+        while head < m and head < n and ref[head] == hyp[head]:
+            head += 1
+    if ties == TIES_RAPIDFUZZ:  # and under this one a common end, too
+        while tail < m - head and tail < n - head and ref[m - 1 - tail] == hyp[n - 1 - tail]:
+            tail += 1
+    top = m + n - tail
+    if tail > 0:
+        space[top:] = COR
+    if head + tail == m or head + tail == n:
+        at = finish(m - head - tail, n - head - tail, top, space, counts)
+    elif ties != TIES_SCLITE and m - head - tail <= 64 and n <= MAX_SHORT_HYP:
+        r = ref[head : m - tail]
+        h = hyp[head : n - tail]
+        if ties == TIES_KALDI:  # the constants let the compiler drop the other rule from the loops
+            forward_64(r, h, masks, vertical, second, TIES_KALDI)
+            at = backtrace_64(r, h, vertical, second, TIES_KALDI, space, counts)
+        else:
+            forward_64(r, h, masks, vertical, second, TIES_RAPIDFUZZ)
+            at = backtrace_64(r, h, vertical, second, TIES_RAPIDFUZZ, space[:top], counts)
     else:
-        at = align_long(ref, hyp, work[1], ties, space, counts)
-    return at
+        work = (masks, local, vertical, second)
+        at = _align_long_pair(ref[head : m - tail], hyp[head : n - tail], ties, work, space[:top], counts)
+    for k in range(at - head, at):
+        space[k] = COR
+    return at - head
 
 
 @nb.njit(cache=True, nogil=True)
@@ -87,17 +121,16 @@ def _align_range(
 ) -> None:
     ref, ref_offsets, hyp, hyp_offsets = pairs
     counts, ops, starts = out
-    work = (
-        np.zeros(vocab_size, np.uint64),
-        np.full(vocab_size, -1, np.int32),
-        np.empty(MAX_SHORT_HYP, np.uint64),
-        np.empty(MAX_SHORT_HYP, np.uint64),
-    )
+    masks = np.zeros(vocab_size, np.uint64)
+    local = np.full(vocab_size, -1, np.int32)
+    vertical = np.empty(MAX_SHORT_HYP, np.uint64)
+    second = np.empty(MAX_SHORT_HYP, np.uint64)
     for u in range(begin, end):
         r = ref[ref_offsets[u] : ref_offsets[u + 1]]
         h = hyp[hyp_offsets[u] : hyp_offsets[u + 1]]
         base = ref_offsets[u] + hyp_offsets[u]
-        starts[u] = base + align_pair(r, h, ties, work, ops[base : base + r.size + h.size], counts[u])
+        space = ops[base : base + r.size + h.size]
+        starts[u] = base + align_pair(r, h, ties, masks, local, vertical, second, space, counts[u])
 
 
 def align_ids(

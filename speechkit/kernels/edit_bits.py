@@ -34,11 +34,11 @@ def forward_64(ref: Ints, hyp: Ints, masks: Words, vertical: Words, second: Word
         second: horizontal +1 bits under the kaldi rule, vertical -1 bits under the rapidfuzz rule.
     """
     for i in range(ref.size):
-        masks[ref[i]] |= _ONE << np.uint64(i)
+        masks[np.uint32(ref[i])] |= _ONE << np.uint64(i)
     vp = _FULL
     vn = _ZERO
     for j in range(hyp.size):
-        x = masks[hyp[j]]
+        x = masks[np.uint32(hyp[j])]
         d0 = (((x & vp) + vp) ^ vp) | x | vn
         hp = vn | ~(d0 | vp)
         hn = d0 & vp
@@ -51,7 +51,7 @@ def forward_64(ref: Ints, hyp: Ints, masks: Words, vertical: Words, second: Word
         if ties == TIES_RAPIDFUZZ:
             second[j] = vn
     for i in range(ref.size):
-        masks[ref[i]] = _ZERO
+        masks[np.uint32(ref[i])] = _ZERO
 
 
 @nb.njit(cache=True, nogil=True)
@@ -64,29 +64,35 @@ def backtrace_64(ref: Ints, hyp: Ints, vertical: Words, second: Words, ties: int
     i = ref.size
     j = hyp.size
     at = ops.size
+    num_sub = 0
+    num_del = 0
+    num_ins = 0
     while i > 0 and j > 0:
-        bit = _ONE << np.uint64(i - 1)
-        at -= 1
+        shift = np.uint64(i - 1)
+        down = (vertical[np.uint64(j - 1)] >> shift) & _ONE
         if ties == TIES_KALDI:
-            is_ins = (second[j - 1] & bit) != _ZERO
-            is_del = not is_ins and (vertical[j - 1] & bit) != _ZERO
+            right = (second[np.uint64(j - 1)] >> shift) & _ONE
+            down &= ~right
         else:
-            is_del = (vertical[j - 1] & bit) != _ZERO
-            is_ins = not is_del and j > 1 and (second[j - 2] & bit) != _ZERO
-        if is_ins:
-            j -= 1
-            ops[at] = INS
-            counts[2] += 1
-        elif is_del:
-            i -= 1
-            ops[at] = DEL
-            counts[1] += 1
-        else:
+            right = (second[j - 2] >> shift) & ~down & _ONE if j > 1 else _ZERO
+        at -= 1
+        if (down | right) == _ZERO:
             i -= 1
             j -= 1
-            wrong = ref[i] != hyp[j]
-            ops[at] = SUB if wrong else COR
-            counts[0] += wrong
+            wrong = ref[np.uint64(i)] != hyp[np.uint64(j)]
+            ops[np.uint64(at)] = SUB if wrong else COR
+            num_sub += wrong
+        elif right != _ZERO:
+            j -= 1
+            ops[np.uint64(at)] = INS
+            num_ins += 1
+        else:
+            i -= 1
+            ops[np.uint64(at)] = DEL
+            num_del += 1
+    counts[0] += num_sub
+    counts[1] += num_del
+    counts[2] += num_ins
     first: int = finish(i, j, at, ops, counts)
     return first
 

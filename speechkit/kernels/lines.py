@@ -102,12 +102,10 @@ def _count_range(
     table = (np.full(num_slots, -1, np.int64), np.empty((most, 2), np.int64), np.empty(most, np.uint64))
     found = (np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.int64))
     space = np.empty(most, np.int8)
-    work = (
-        np.zeros(most, np.uint64),
-        np.full(most, -1, np.int32),
-        np.empty(MAX_SHORT_HYP, np.uint64),
-        np.empty(MAX_SHORT_HYP, np.uint64),
-    )
+    masks = np.zeros(most, np.uint64)
+    local = np.full(most, -1, np.int32)
+    vertical = np.empty(MAX_SHORT_HYP, np.uint64)
+    second = np.empty(MAX_SHORT_HYP, np.uint64)
     char_work = (
         np.empty(longest + 4, np.int32),
         np.empty(longest + 4, np.int32),
@@ -126,7 +124,9 @@ def _count_range(
         m, n = number_words(buffers[0], buffers[1], span, table, found)
         words[u, 3] = m + shared
         words[u, 4] = n + shared
-        at = align_pair(found[0][:m], found[0][m : m + n], ties, work, space[: m + n], words[u, :3])
+        r = found[0][:m]
+        h = found[0][m : m + n]
+        at = align_pair(r, h, ties, masks, local, vertical, second, space[: m + n], words[u, :3])
         if words[u, 0] + words[u, 1] + words[u, 2] > 0:
             errors, used = _collect(first + u, space[at : m + n], found, m, errors, used)
         if with_chars:

@@ -1,7 +1,8 @@
 """Confidence intervals of rates by resampling utterances (Efron 1979; Bisani and Ney 2004 for word error rates).
 
-A corpus of N utterances has far fewer different (errors, words) pairs than utterances. Drawing N utterances with
-replacement is the same as drawing how often each pair occurs from one multinomial, which is what is done here.
+A corpus of N utterances often has far fewer different (errors, words) pairs than utterances. Drawing N utterances
+with replacement is the same as drawing how often each pair occurs from one multinomial, which is what is done here.
+Large corpora with many different pairs use a bank of partial sums instead (`kernels.resample`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.errors import ConfigError
-from speechkit.rng import rng
+from speechkit.kernels.resample import banked_sums
+from speechkit.rng import derive_seed, rng
 
 Floats = npt.NDArray[np.float64]
+MIN_BANKED, MAX_KINDS = 2000, 64  # rows and different rows from which the bank of sums is used
 _MAX_CELLS = 4_000_000  # draws held in memory at once
 
 
@@ -20,13 +23,18 @@ def replicate_sums(columns: npt.NDArray[np.int64], *, num_replicates: int, seed:
     """Sums of each column over resampled rows.
 
     Args:
-        columns: (N, C) non-negative or signed counts per utterance (or per speaker).
+        columns: (N, 2) counts per utterance (or per speaker); the second is not negative and adds up to < 2^32.
         name: what is resampled; part of the seed.
     Returns:
-        (num_replicates, C) float64, exact integers.
+        (num_replicates, 2) float64, exact integers.
     """
-    kinds, frequency = np.unique(columns, axis=0, return_counts=True)
-    num_rows = int(frequency.sum())
+    packed = (columns[:, 0] << 32) + columns[:, 1]
+    codes, frequency = np.unique(packed, return_counts=True)
+    num_rows = len(packed)
+    if num_rows >= MIN_BANKED and len(codes) > MAX_KINDS:
+        sums = banked_sums(codes.repeat(frequency), num_replicates, derive_seed(seed, "bootstrap", name, bits=62))
+        return _unpack(sums).astype(np.float64)
+    kinds = _unpack(codes)
     generator = rng(seed, "bootstrap", name)
     step = max(1, _MAX_CELLS // len(kinds))
     values = kinds.astype(np.float64)
@@ -36,6 +44,11 @@ def replicate_sums(columns: npt.NDArray[np.int64], *, num_replicates: int, seed:
         drawn = generator.multinomial(num_rows, frequency / num_rows, size=size)
         parts.append(drawn @ values)
     return np.concatenate(parts)
+
+
+def _unpack(packed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    low = packed & 0xFFFFFFFF
+    return np.stack([(packed - low) >> 32, low], axis=1)
 
 
 def rate_interval(
