@@ -152,14 +152,13 @@ def lease(out: Path) -> Iterator[None]:
         with suppress(FileNotFoundError):  # then the holder has just finished: try again
             holder = path.read_text(encoding="utf-8").strip() or "another process"
             raise SpeechkitError(f"`{out}` is being written by {holder}", hint="wait for it, or choose another --out")
-    with stream:
+    try:
         stream.truncate(0)
-        stream.write(f"pid {os.getpid()} on host {socket.gethostname()}\n")
-        stream.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        os.write(stream.fileno(), f"pid {os.getpid()} on host {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        stream.close()
 
 
 def _lock(path: Path) -> IO[str] | None:

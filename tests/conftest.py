@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,3 +67,17 @@ def run_speechkit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
         return CliResult(code if isinstance(code, int) else int(bool(code)), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("a full disk is tried on a tmpfs, which only root can mount")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount a tmpfs here")
+    request.addfinalizer(lambda: subprocess.run(["umount", "-l", str(disk)], check=False))
+    return disk

@@ -312,27 +312,6 @@ def test_a_full_device_is_an_error_of_the_system(tmp_path: Path) -> None:
         write_json(Path("/dev/full"), 1)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
-    """A file system of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("a full disk is tried on a tmpfs, which only root can mount")
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip("cannot mount a tmpfs here")
-    return disk
-
-
-@pytest.fixture
-def full_disk(small_disk: Path, request: pytest.FixtureRequest) -> Path:
-    request.addfinalizer(lambda: subprocess.run(["umount", "-l", str(small_disk)], check=False))
-    return small_disk
-
-
 def test_a_full_disk_leaves_nothing_half_written(full_disk: Path) -> None:
     log.setup()
 

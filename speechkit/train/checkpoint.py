@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from speechkit import log
+from speechkit.errors import SpeechkitError
 from speechkit.train.average import Average
 
 _PREFIX = "step-"
@@ -47,13 +49,31 @@ def save_checkpoint(
     folder.mkdir(exist_ok=True)
     path = folder / f"{_PREFIX}{position.step:08d}.safetensors"
     partial = path.with_suffix(".partial")
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(contiguous, str(partial), metadata={"position": json.dumps(asdict(position))})
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
+    save_tensors(tensors, partial, metadata={"position": json.dumps(asdict(position))})
     partial.replace(path)
     for old in _files(folder)[keep:]:
         old.unlink()
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file to the disk itself, not only to its cache.
+
+    Raises:
+        SpeechkitError: the disk is full or cannot be written; the half-written file is removed.
+    """
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        save_file(contiguous, str(path), metadata=metadata)
+    except SafetensorError as error:
+        path.unlink(missing_ok=True)
+        free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
+        full = free < sum(value.nbytes for value in contiguous.values())
+        raise SpeechkitError(
+            f"cannot write `{path}`: {'no space left on device' if full else error}",
+            hint="free some disk space; the same command goes on from the last checkpoint",
+        ) from None
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def load_checkpoint(folder: Path, *, model: nn.Module, average: Average, optimizer: torch.optim.Optimizer) -> Position:

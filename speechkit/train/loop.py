@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from speechkit import log
@@ -25,7 +24,7 @@ from speechkit.errors import Requeue, SpeechkitError
 from speechkit.models.table import WEIGHTS_FILE, make_model
 from speechkit.rng import derive_seed
 from speechkit.train.average import Average
-from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint
+from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors
 from speechkit.train.config import TrainConfig
 from speechkit.train.evaluate import evaluate
 from speechkit.train.inputs import Inputs, manifest_of, read_inputs
@@ -195,8 +194,7 @@ class Trainer:
         }
         if self.data.dev:
             summary["dev"] = self._look_at_dev()
-        state = {name: value.cpu().contiguous() for name, value in self.average.state.items()}
-        save_file(state, str(self.folder / WEIGHTS_FILE))
+        save_tensors(self.average.state, self.folder / WEIGHTS_FILE)
         (self.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
         for path in sorted((self.folder / CHECKPOINTS).glob("*")):
             path.unlink()

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from make import make_wav
 
 from speechkit.audio.io import audio_info, read_audio, write_flac
 from speechkit.errors import SpeechkitError
-from tests.make import make_wav
 
 
 def test_flac_round_trip_keeps_16_bit_samples(tmp_path: Path) -> None:

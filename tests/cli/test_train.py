@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from tests.train.conftest import CONFIG_YAML, make_tone_corpus
+from tone_corpus import CONFIG_YAML, make_tone_corpus
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from make import make_cut, make_wav
 
 from speechkit.audio.config import AugmentConfig, FeatureConfig
 from speechkit.data.batch import IGNORED_LABEL, BatchMaker, Utterance, utterances_of
 from speechkit.data.store import Word
 from speechkit.errors import SpeechkitError
 from speechkit.text.tokenizer import Tokenizer, train_tokenizer
-from tests.make import make_cut, make_wav
 
 FEATURES = FeatureConfig(sampling_rate=8000, num_mels=20)
 WILD = AugmentConfig(speed=(0.8, 1.25), noise_prob=1.0, mel_warp=(0.9, 1.1), freq_masks=1, time_masks=1)

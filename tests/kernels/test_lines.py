@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from speechkit.errors import ConfigError
 from speechkit.kernels.edit import TIES, align_words
-from speechkit.kernels.lines import PADDING, LineCounts, count_lines, words_in_errors
+from speechkit.kernels.lines import PADDING, LineCounts, count_confusions, count_lines
 
 Buffers = tuple[np.ndarray, np.ndarray]
 ODD_WORDS = [
@@ -64,14 +65,15 @@ def check(refs: list[str], hyps: list[str], ties: str) -> None:
     characters = [[" ".join(w) for w in side] for side in words]
     assert found.chars[:, 0].tolist() == align_words(*characters).counts.sum(axis=1).tolist()
     assert found.chars[:, 1:].tolist() == [[len(r), len(h)] for r, h in zip(*characters, strict=True)]
-    ids, known = words_in_errors(buffers, spans, found.errors)
-    pairs = [[known[w] if w >= 0 else None for w in row] for row in ids.tolist()]
-    wanted = []
+    table = count_confusions(buffers, spans, found.errors)
+    rows = zip(table.pairs.tolist(), table.counts.tolist(), strict=True)
+    pairs = {(table.word(r), table.word(h)): count for (r, h), count in rows}
+    wanted: list[tuple[str | None, str | None]] = []
     for u, (ref, hyp) in enumerate(zip(*words, strict=True)):
         left, right = iter(ref), iter(hyp)
         steps = [(next(left) if op != 3 else None, next(right) if op != 2 else None) for op in expected.ops_of(u)]
-        wanted += [[r, h] for r, h in steps if r != h]
-    assert pairs == wanted
+        wanted += [(r, h) for r, h in steps if r != h]
+    assert list(pairs.items()) == list(Counter(wanted).items())
 
 
 @pytest.mark.parametrize("ties", TIES)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tone_corpus import make_tone_corpus
 
 from speechkit.config import load_config
 from speechkit.data.store import load_cuts, save_manifests
@@ -17,7 +18,6 @@ from speechkit.errors import Requeue, SpeechkitError
 from speechkit.train import loop
 from speechkit.train.config import TrainConfig
 from speechkit.train.progress import HISTORY_FILE
-from tests.train.conftest import make_tone_corpus
 
 
 def _train(conf: Path, tones: Path, out: Path, *overrides: str, dev: Path | None = None) -> list[dict[str, float]]:
@@ -148,6 +148,21 @@ def test_the_corpus_is_learned(conf: Path, tones: Path, tmp_path: Path) -> None:
     dev = make_tone_corpus(tmp_path / "dev", num_utterances=12, seed=1)
     history = _train(conf, tones, tmp_path / "a", "optim.num_steps=90", "augment.freq_masks=0", dev=dev)
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+    assert json.loads((tmp_path / "a/summary.json").read_text())["dev"]["wer"] < 20
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "{kind: conv_blstm, dim: 32, stack: 2, stride: 2}",
+        "{kind: fastconformer, dim: 32, num_blocks: 2, num_heads: 2, subsampling: 4, subsampling_channels: 8}",
+    ],
+    ids=["conv_blstm", "fastconformer"],
+)
+@pytest.mark.slow
+def test_every_encoder_learns_the_corpus(conf: Path, tones: Path, tmp_path: Path, encoder: str) -> None:
+    steps = ["optim.num_steps=400", "augment.freq_masks=0", "optim.lr=0.005", "dev_every_steps=100"]
+    _train(conf, tones, tmp_path / "a", f"model.encoder={encoder}", *steps, dev=tones)
     assert json.loads((tmp_path / "a/summary.json").read_text())["dev"]["wer"] < 20
 
 
