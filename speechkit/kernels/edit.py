@@ -96,6 +96,7 @@ def align_pair(
     top = m + n - tail
     if tail > 0:
         space[top:] = COR
+    at: int = 0
     if head + tail == m or head + tail == n:
         at = finish(m - head - tail, n - head - tail, top, space, counts)
     elif ties != TIES_SCLITE and m - head - tail <= 64 and n <= MAX_SHORT_HYP:
@@ -112,7 +113,8 @@ def align_pair(
         at = _align_long_pair(ref[head : m - tail], hyp[head : n - tail], ties, work, space[:top], counts)
     for k in range(at - head, at):
         space[k] = COR
-    return at - head
+    first: int = at - head
+    return first
 
 
 @nb.njit(cache=True, nogil=True)

@@ -10,7 +10,7 @@ from speechkit.kernels.words import SPACE, same_bytes
 
 LINE_FEED = 10
 FORMAT_TEXT, FORMAT_TRN, FORMAT_LINES = 0, 1, 2
-_OPEN, _CLOSE, _COMMENT = 40, 41, 59
+_OPEN, _CLOSE, _COMMENT, _HYPHEN, _UNDERSCORE = 40, 41, 59, 45, 95
 
 
 @nb.njit(cache=True, nogil=True)
@@ -99,3 +99,50 @@ def are_equal(a: Ints, a_spans: Ints, b: Ints, b_spans: Ints) -> bool:
         if size != b_spans[u, 1] - b_spans[u, 0] or not same_bytes(a, a_spans[u, 0], b, b_spans[u, 0], size):
             return False
     return True
+
+
+@nb.njit(cache=True, nogil=True)
+def gather(buffer: Ints, spans: Ints) -> Ints:
+    """The bytes of all spans behind each other, each followed by a line feed."""
+    size = spans.shape[0]
+    for u in range(spans.shape[0]):
+        size += spans[u, 1] - spans[u, 0]
+    out = np.empty(size, np.uint8)
+    at = 0
+    for u in range(spans.shape[0]):
+        for k in range(spans[u, 0], spans[u, 1]):
+            out[at] = buffer[k]
+            at += 1
+        out[at] = LINE_FEED
+        at += 1
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def prefix_spans(buffer: Ints, spans: Ints) -> Ints:
+    """Each span up to its first `-` or `_`."""
+    out = spans.copy()
+    for u in range(spans.shape[0]):
+        for k in range(spans[u, 0], spans[u, 1]):
+            if buffer[k] == _HYPHEN or buffer[k] == _UNDERSCORE:
+                out[u, 1] = k
+                break
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def runs(buffer: Ints, spans: Ints) -> Ints:
+    """Index of the first of each run of equal neighbouring spans."""
+    firsts = np.empty(spans.shape[0], np.int64)
+    used = 0
+    for u in range(spans.shape[0]):
+        size = spans[u, 1] - spans[u, 0]
+        if used > 0:
+            last = firsts[used - 1]
+            if size == spans[last, 1] - spans[last, 0] and same_bytes(
+                buffer, spans[u, 0], buffer, spans[last, 0], size
+            ):
+                continue
+        firsts[used] = u
+        used += 1
+    return firsts[:used].copy()

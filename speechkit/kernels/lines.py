@@ -65,10 +65,7 @@ def _char_errors(
 
 
 @nb.njit(cache=True, nogil=True)
-def _collect(
-    pair: int, ops: Ints, found: tuple[Ints, Ints, Ints], num_ref: int, errors: Ints, used: int
-) -> tuple[Ints, int]:
-    starts = found[1]
+def _collect(pair: int, ops: Ints, starts: Ints, num_ref: int, errors: Ints, used: int) -> tuple[Ints, int]:
     i = 0
     j = num_ref
     for op in ops:
@@ -99,8 +96,10 @@ def _count_range(
     num_slots = 64
     while num_slots < 2 * most:
         num_slots *= 2
-    table = (np.full(num_slots, -1, np.int64), np.empty((most, 2), np.int64), np.empty(most, np.uint64))
-    found = (np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.int64))
+    slots, places, keys = np.full(num_slots, -1, np.int64), np.empty((most, 2), np.int64), np.empty(most, np.uint64)
+    ids, starts, ends = np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.int64)
+    ref, hyp = buffers
+    span = np.empty(4, np.int64)
     space = np.empty(most, np.int8)
     masks = np.zeros(most, np.uint64)
     local = np.full(most, -1, np.int32)
@@ -115,24 +114,25 @@ def _count_range(
     errors = np.empty((spans.shape[0] + 16, 3), np.int64)
     used = 0
     for u in range(spans.shape[0]):
-        span = (spans[u, 0], spans[u, 1], spans[u, 2], spans[u, 3])
+        span[:] = spans[u]
         shared = 0
         if ties != TIES_SCLITE:  # a common prefix is matched as it stands by the other rules
-            same = common_words(buffers[0], buffers[1], span, False)
-            shared = count_words(buffers[0], span[0], span[0] + same)
-            span = (span[0] + same, span[1], span[2] + same, span[3])
-        m, n = number_words(buffers[0], buffers[1], span, table, found)
+            same = common_words(ref, hyp, (span[0], span[1], span[2], span[3]), False)
+            shared = count_words(ref, span[0], span[0] + same)
+            span[0] += same
+            span[2] += same
+        m, n = number_words(ref, hyp, span, slots, places, keys, ids, starts, ends)
         words[u, 3] = m + shared
         words[u, 4] = n + shared
-        r = found[0][:m]
-        h = found[0][m : m + n]
+        r = ids[:m]
+        h = ids[m : m + n]
         at = align_pair(r, h, ties, masks, local, vertical, second, space[: m + n], words[u, :3])
         if words[u, 0] + words[u, 1] + words[u, 2] > 0:
-            errors, used = _collect(first + u, space[at : m + n], found, m, errors, used)
+            errors, used = _collect(first + u, space[at : m + n], starts, m, errors, used)
         if with_chars:
-            chars[u, 0] = _char_errors(buffers, (shared, m, n), found, char_work)
-            chars[u, 1] = count_solid(buffers[0], spans[u, 0], spans[u, 1]) + max(0, words[u, 3] - 1)
-            chars[u, 2] = count_solid(buffers[1], spans[u, 2], spans[u, 3]) + max(0, words[u, 4] - 1)
+            chars[u, 0] = _char_errors(buffers, (shared, m, n), (ids, starts, ends), char_work)
+            chars[u, 1] = count_solid(ref, spans[u, 0], spans[u, 1]) + max(0, words[u, 3] - 1)
+            chars[u, 2] = count_solid(hyp, spans[u, 2], spans[u, 3]) + max(0, words[u, 4] - 1)
     return errors[:used].copy()
 
 
@@ -229,14 +229,62 @@ def _grow(places: Ints, keys: Words) -> tuple[Ints, Ints, Words]:
     return slots, more_places, more_keys
 
 
-def words_in_errors(
+@nb.njit(cache=True, nogil=True)
+def _count_pairs(ids: Ints) -> tuple[Ints, Ints]:
+    """The different rows of (E, 2) ids in order of their first occurrence, and how often each occurs."""
+    num_slots = 1024
+    while num_slots < 2 * ids.shape[0]:
+        num_slots *= 2
+    slots = np.full(num_slots, -1, np.int32)
+    firsts = np.empty(ids.shape[0], np.int64)
+    counts = np.zeros(ids.shape[0], np.int64)
+    num = 0
+    for e in range(ids.shape[0]):
+        key = (np.uint64(ids[e, 0] + 1) << np.uint64(32)) | np.uint64(ids[e, 1] + 1)
+        slot = np.int64((key * _PRIME) >> np.uint64(20)) & (num_slots - 1)
+        while slots[slot] >= 0:
+            first = firsts[slots[slot]]
+            if ids[first, 0] == ids[e, 0] and ids[first, 1] == ids[e, 1]:
+                break
+            slot = (slot + 1) & (num_slots - 1)
+        if slots[slot] < 0:
+            slots[slot] = num
+            firsts[num] = e
+            num += 1
+        counts[slots[slot]] += 1
+    return firsts[:num].copy(), counts[:num].copy()
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """Different errors of a corpus in order of their first occurrence.
+
+    pairs: (P, 2) ids of the reference and the hypothesis word, -1 for none.
+    counts: (P,) how often each occurs.
+    places: (W, 3) of each word: buffer (0 reference, 1 hypothesis), start, size.
+    """
+
+    pairs: npt.NDArray[np.int32]
+    counts: Counts
+    places: Counts
+    buffers: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+    def word(self, number: int) -> str | None:
+        """A word by its id; None for -1."""
+        if number < 0:
+            return None
+        side, start, size = self.places[number].tolist()
+        return self.buffers[side][start : start + size].tobytes().decode()
+
+
+def count_confusions(
     buffers: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], spans: Counts, errors: Counts
-) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """(E, 2) ids of the reference and hypothesis word of each error (-1 for none), and the words by id."""
+) -> Confusions:
+    """Count equal errors; `errors` as in `LineCounts`, the other arguments as for `count_lines`."""
     stops = (np.ascontiguousarray(spans[:, 1]), np.ascontiguousarray(spans[:, 3]))
     ids, places, _ = _intern(buffers, stops, errors)
-    words = [buffers[side][start : start + size].tobytes().decode() for side, start, size in places.tolist()]
-    return ids, words
+    firsts, counts = _count_pairs(ids)
+    return Confusions(ids[firsts], counts, places, buffers)
 
 
-__all__ = ["PADDING", "LineCounts", "count_lines", "words_in_errors"]
+__all__ = ["PADDING", "Confusions", "LineCounts", "count_confusions", "count_lines"]

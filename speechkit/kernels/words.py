@@ -140,23 +140,18 @@ def _slot_of(key: np.uint64, mask: int) -> int:
 
 @nb.njit(cache=True, nogil=True)
 def number_words(
-    ref: Ints,
-    hyp: Ints,
-    spans: tuple[int, int, int, int],
-    table: tuple[Ints, Ints, Words],
-    found: tuple[Ints, Ints, Ints],
+    ref: Ints, hyp: Ints, spans: Ints, slots: Ints, places: Ints, keys: Words, ids: Ints, starts: Ints, ends: Ints
 ) -> tuple[int, int]:
     """Give small ids to the words of one reference and one hypothesis; equal words have equal ids.
 
     Args:
         spans: start and end in the buffer `ref`, start and end in the buffer `hyp`.
-        table: slots (power of two, -1 when free; left clean), place (first index, slot) of each id, key of each id.
-        found: ids, word starts, word ends; reference first, then hypothesis.
+        slots: -1 when free, a power of two; left clean.
+        places, keys: room for first index and slot, and for the key, of each id.
+        ids, starts, ends: results; words of the reference first, then of the hypothesis.
     Returns:
         (reference words, hypothesis words).
     """
-    slots, places, keys = table
-    ids, starts, ends = found
     mask = slots.size - 1
     total = 0
     num_ids = 0

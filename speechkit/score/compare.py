@@ -92,10 +92,10 @@ def _groups(scored: Scored, name: str) -> npt.NDArray[np.int64] | None:
     """Number of the group of each utterance, or None when there are fewer than two."""
     if not name:
         return None
-    kinds, numbers = np.unique(np.array(scored.field(name), dtype=object).astype(str), return_inverse=True)
+    kinds, numbers = scored.groups(name)
     if len(kinds) < 2:
         raise SpeechkitError(f"all utterances have the same `{name}`", hint="leave --by away, or choose another field")
-    return numbers.astype(np.int64)
+    return numbers
 
 
 def _per_group(values: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

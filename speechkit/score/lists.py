@@ -6,8 +6,9 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from speechkit.kernels.edit import COR, DEL, INS, SUB
+from speechkit.kernels.edit import COR
 from speechkit.score.summary import percent
 from speechkit.score.wer import Scored, Step
 
@@ -16,37 +17,51 @@ Pair = tuple[str | None, str | None]
 
 def error_pairs(scored: Scored) -> Counter[Pair]:
     """How often each (reference word or None, hypothesis word or None) is an error."""
-    ids, words = scored.wrong_words
-    codes, counts = np.unique(ids.astype(np.int64) @ np.array([1 << 32, 1]), return_counts=True)
     found: Counter[Pair] = Counter()
-    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-        hyp = ((code + 1) & 0xFFFFFFFF) - 1
-        ref = (code - hyp) >> 32
-        found[words[ref] if ref >= 0 else None, words[hyp] if hyp >= 0 else None] = count
+    table = scored.confusions
+    for (ref, hyp), count in zip(table.pairs.tolist(), table.counts.tolist(), strict=True):
+        found[table.word(ref), table.word(hyp)] = count
     for steps in scored.overrides.values():
         found.update((ref, hyp) for op, ref, hyp in steps if op != COR)
     return found
 
 
 def error_lists(scored: Scored, limit: int = 100) -> dict[str, list[dict[str, Any]]]:
-    """The most frequent confusions, substituted, deleted and inserted words; ties in alphabetical order."""
-    pairs = error_pairs(scored)
-    confusions = {(r, h): n for (r, h), n in pairs.items() if r is not None and h is not None}
-    substituted: Counter[str] = Counter()
-    for (ref, _), count in confusions.items():
-        substituted[ref] += count
-    lost = {r: n for (r, h), n in pairs.items() if h is None and r is not None}
-    added = {h: n for (r, h), n in pairs.items() if r is None and h is not None}
+    """The most frequent confusions, substituted, deleted and inserted words; of equals, those that occur first."""
+    if scored.overrides:
+        return _lists_of_pairs(error_pairs(scored), limit)
+    table = scored.confusions
+    ref, hyp = table.pairs[:, 0], table.pairs[:, 1]
+    both = (ref >= 0) & (hyp >= 0)
+    substituted = np.bincount(ref[both], weights=table.counts[both], minlength=len(table.places)).astype(np.int64)
+
+    def top(chosen: npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(-table.counts[rows], kind="stable")[:limit]]
+        return [(int(ref[k]), int(hyp[k]), int(table.counts[k])) for k in rows.tolist()]
+
+    most = np.argsort(-substituted, kind="stable")[:limit]
     return {
-        "confusions": [{"ref": r, "hyp": h, "count": n} for (r, h), n in _top(confusions, limit)],
-        "substituted": [{"word": w, "count": n} for w, n in _top(substituted, limit)],
-        "deleted": [{"word": w, "count": n} for w, n in _top(lost, limit)],
-        "inserted": [{"word": w, "count": n} for w, n in _top(added, limit)],
+        "confusions": [{"ref": table.word(r), "hyp": table.word(h), "count": n} for r, h, n in top(both)],
+        "substituted": [{"word": table.word(w), "count": int(substituted[w])} for w in most.tolist() if substituted[w]],
+        "deleted": [{"word": table.word(r), "count": n} for r, _, n in top(hyp < 0)],
+        "inserted": [{"word": table.word(h), "count": n} for _, h, n in top(ref < 0)],
     }
 
 
-def _top(counts: dict[Any, int], limit: int) -> list[tuple[Any, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]
+def _lists_of_pairs(pairs: Counter[Pair], limit: int) -> dict[str, list[dict[str, Any]]]:
+    confusions = Counter({pair: n for pair, n in pairs.items() if None not in pair})
+    substituted: Counter[str | None] = Counter()
+    for (ref, _), count in confusions.items():
+        substituted[ref] += count
+    lost = Counter({r: n for (r, h), n in pairs.items() if h is None})
+    added = Counter({h: n for (r, h), n in pairs.items() if r is None})
+    return {
+        "confusions": [{"ref": r, "hyp": h, "count": n} for (r, h), n in confusions.most_common(limit)],
+        "substituted": [{"word": w, "count": n} for w, n in substituted.most_common(limit)],
+        "deleted": [{"word": w, "count": n} for w, n in lost.most_common(limit)],
+        "inserted": [{"word": w, "count": n} for w, n in added.most_common(limit)],
+    }
 
 
 def word_rates(scored: Scored, words: frozenset[str]) -> dict[str, Any]:
@@ -90,4 +105,4 @@ def join_compounds(steps: list[Step]) -> list[Step]:
     return out[:-1]
 
 
-__all__ = ["DEL", "INS", "SUB", "error_lists", "error_pairs", "join_compounds", "word_rates"]
+__all__ = ["error_lists", "error_pairs", "join_compounds", "word_rates"]

@@ -66,15 +66,15 @@ def by_field(scored: Scored, name: str, **options: Any) -> dict[str, dict[str, A
     Raises:
         ConfigError: no such field.
     """
-    values = np.array(scored.field(name), dtype=object)
-    return {str(v): summarise(scored, np.flatnonzero(values == v), **options) for v in sorted(set(values))}
+    values, numbers = scored.groups(name)
+    return {value: summarise(scored, np.flatnonzero(numbers == k), **options) for k, value in enumerate(values)}
 
 
 def group_counts(scored: Scored, name: str) -> dict[str, list[int]]:
     """Sums of sub, del, ins, reference and hypothesis words for each value of a field, without intervals."""
-    values, groups = np.unique(np.array(scored.field(name)), return_inverse=True)
-    sums = np.stack([np.bincount(groups, weights=column) for column in scored.words.T], axis=1).astype(np.int64)
-    return dict(zip(values.tolist(), sums.tolist(), strict=True))
+    values, numbers = scored.groups(name)
+    sums = np.stack([np.bincount(numbers, weights=column) for column in scored.words.T], axis=1).astype(np.int64)
+    return dict(zip(values, sums.tolist(), strict=True))
 
 
 __all__ = ["by_field", "group_counts", "percent", "summarise"]

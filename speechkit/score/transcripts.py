@@ -4,9 +4,11 @@ Texts stay bytes (UTF-8) in one buffer with a start and an end each: scoring rea
 strings. Words are separated by bytes up to 0x20, so a no-break space is part of a word in every format.
 """
 
+# Above 300 lines: the readers share one byte buffer and the wording of its faults.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -19,7 +21,16 @@ import numpy.typing as npt
 import orjson
 
 from speechkit.errors import SpeechkitError
-from speechkit.kernels.line_index import FORMAT_LINES, FORMAT_TEXT, FORMAT_TRN, index_lines, is_increasing
+from speechkit.kernels.line_index import (
+    FORMAT_LINES,
+    FORMAT_TEXT,
+    FORMAT_TRN,
+    gather,
+    index_lines,
+    is_increasing,
+    prefix_spans,
+    runs,
+)
 from speechkit.kernels.words import PADDING, SPACE
 
 Format: TypeAlias = Literal["auto", "text", "trn", "jsonl", "cuts", "lines", "stm", "ctm"]
@@ -58,8 +69,22 @@ class Transcripts:
         """The id of each utterance."""
         if self.names is not None or self.id_spans is None:
             return self.names or []
-        view = memoryview(self.data.data)
-        return [str(view[start:end], "utf-8") for start, end in self.id_spans.tolist()]
+        return _split(gather(self.data, self.id_spans))
+
+    @cached_property
+    def prefixes(self) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """The different parts of the ids before the first `-` or `_`, sorted, and which one each utterance has."""
+        if self.id_spans is None:
+            names = [name.replace("_", "-").split("-", 1)[0] for name in self.ids]
+            starts = np.arange(len(names))
+        else:
+            spans = prefix_spans(self.data, self.id_spans)
+            starts = runs(self.data, spans)  # neighbours mostly have the same speaker
+            names = _split(gather(self.data, spans[starts]))
+        known = sorted(set(names))
+        place = {name: k for k, name in enumerate(known)}
+        numbers = np.array([place[name] for name in names], np.int64)
+        return known, np.repeat(numbers, np.diff(np.append(starts, len(self))))
 
     def words(self, utterance: int) -> list[str]:
         """The words of one utterance."""
@@ -78,6 +103,10 @@ class Transcripts:
         """The same utterances with other texts."""
         data, starts, ends = _pack(texts)
         return replace(self, data=data, starts=starts, ends=ends, id_spans=None, names=self.ids)
+
+
+def _split(lines: npt.NDArray[np.uint8]) -> list[str]:
+    return lines.tobytes().decode().split("\n")[:-1]
 
 
 def _pack(texts: Iterable[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -167,7 +196,22 @@ def read_bytes(path: Path) -> bytes:
         raise SpeechkitError(f"cannot read `{path}`: {error}", hint="make it again") from None
 
 
-def check_bytes(data: bytes, path: Path) -> None:
+def _read_padded(path: Path) -> bytearray:
+    """The content of a file and `PADDING` spaces, read in place."""
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            data = bytearray(size + PADDING)
+            filled = stream.readinto(memoryview(data)[:size])
+    except OSError:
+        filled, data = 0, bytearray()
+    if filled != len(data) - PADDING or data[:2] == b"\x1f\x8b":  # a pipe, an error, or packed
+        return bytearray(read_bytes(path) + bytes([SPACE]) * PADDING)
+    data[-PADDING:] = bytes([SPACE]) * PADDING
+    return data
+
+
+def check_bytes(data: bytes | bytearray, path: Path) -> None:
     """Refuse NUL bytes and what is not UTF-8, with the line.
 
     Raises:
@@ -216,10 +260,10 @@ def _padded(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _read_indexed(path: Path, kind: int) -> Transcripts:
-    data = read_bytes(path)
+    data = _read_padded(path)
     check_bytes(data, path)
-    buffer = _padded(data)
-    rows = index_lines(buffer, len(data), kind)
+    buffer = np.frombuffer(data, np.uint8)
+    rows = index_lines(buffer, len(data) - PADDING, kind)
     starts, ends, lines = (np.ascontiguousarray(rows[:, k]) for k in (2, 3, 4))
     if kind == FORMAT_LINES:
         return Transcripts(str(path), buffer, starts, ends, lines, None, [f"line-{k}" for k in lines.tolist()])

@@ -14,7 +14,7 @@ from speechkit import log
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.kernels.edit import DEL, INS, SUB, align_words
 from speechkit.kernels.line_index import are_equal
-from speechkit.kernels.lines import count_lines, words_in_errors
+from speechkit.kernels.lines import Confusions, count_confusions, count_lines
 from speechkit.score.transcripts import Transcripts
 
 MISSING = ("error", "delete", "skip")
@@ -78,9 +78,9 @@ class Scored:
         return steps
 
     @cached_property
-    def wrong_words(self) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """(E, 2) ids of the words of each error (-1 for none), and the words by id."""
-        return words_in_errors((self.ref.data, self.hyp.data), self.spans, self.errors)
+    def confusions(self) -> Confusions:
+        """Every different error with its number, by the bytes of its words."""
+        return count_confusions((self.ref.data, self.hyp.data), self.spans, self.errors)
 
     def seconds(self, utterance: int) -> float:
         """Duration of the audio, 0.0 where unknown."""
@@ -109,6 +109,20 @@ class Scored:
         """(N, 4) place of both texts of each utterance in their buffers."""
         return _spans(self.ref, self.hyp, self.pairs)
 
+    def groups(self, name: str) -> tuple[list[str], Counts]:
+        """The different values of a field, sorted, and which of them each utterance has.
+
+        Raises:
+            ConfigError: neither side has the field.
+        """
+        if name == "prefix" and name not in {*self.ref.fields, *self.hyp.fields}:
+            kinds, numbers = self.ref.prefixes
+            return kinds, numbers[self.pairs[:, 0]]
+        values = self.field(name)
+        kinds = sorted(set(values))
+        place = {value: k for k, value in enumerate(kinds)}
+        return kinds, np.array([place[value] for value in values], np.int64)
+
     def field(self, name: str) -> list[str]:
         """A field of the reference (or of the hypothesis), such as `speaker`, for each utterance.
 
@@ -122,7 +136,8 @@ class Scored:
                 values = side.fields[name]
                 return [values[u] if u >= 0 else "" for u in self.pairs[:, column].tolist()]
         if name == "prefix":
-            return [name.replace("_", "-").split("-", 1)[0] for name in self.ids]
+            kinds, numbers = self.groups(name)
+            return [kinds[k] for k in numbers.tolist()]
         known = sorted({*self.ref.fields, *self.hyp.fields, "prefix"})
         raise ConfigError(f"there is no field `{name}` to group by", expected=f"one of {', '.join(known)}")
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from speechkit.kernels.edit import align_ids
 from speechkit.score.bootstrap import rate_interval
-from speechkit.score.lists import error_pairs
+from speechkit.score.lists import error_lists
 from speechkit.score.summary import group_counts
 from speechkit.score.transcripts import read_transcripts
 from speechkit.score.wer import score
@@ -124,7 +124,7 @@ def bench_ids(num: int, length: int, claim: str, targets: tuple[float, float]) -
 def full_report(ref: Path, hyp: Path, with_chars: bool) -> list[int]:
     """Two files to counts per utterance and speaker and all confusions; returns the total of errors."""
     scored = score(read_transcripts(ref), read_transcripts(hyp), with_chars=with_chars)
-    error_pairs(scored)
+    error_lists(scored)
     sums = group_counts(scored, "prefix").values()
     return [sum(sum(row[:3]) for row in sums)]
 
@@ -132,7 +132,7 @@ def full_report(ref: Path, hyp: Path, with_chars: bool) -> list[int]:
 def bench_files(num: int, folder: Path) -> None:
     """Two Kaldi `text` files to a full report, against strings in memory and sclite's own files."""
     sides = [spell(rows) for rows in make(num, 20)]
-    ids = [f"s{k % SPEAKERS:02d}-{k:08d}" for k in range(num)]
+    ids = [f"s{k * SPEAKERS // num:02d}-{k:08d}" for k in range(num)]
     few = max(1000, num // 20)
     for name, texts in zip(("ref", "hyp"), sides, strict=True):
         lines = list(zip(ids, texts, strict=True))
@@ -193,7 +193,7 @@ def bench_million(folder: Path) -> None:
     for name, texts in zip(("ref", "hyp"), sides, strict=True):
         with (folder / name).open("w") as stream:
             for k in range(num):
-                stream.write(f"s{k % SPEAKERS:02d}-{k:08d} {texts[k % part]}\n")
+                stream.write(f"s{k * SPEAKERS // num:02d}-{k:08d} {texts[k % part]}\n")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "speechkit", "score", "wer", str(folder / "ref"), str(folder / "hyp")]
     started = time.perf_counter()
