@@ -202,3 +202,33 @@ def number_words(
     for word in range(num_ids):
         slots[places[word, 1]] = -1
     return num_ref, total - num_ref
+
+
+@nb.njit(cache=True, nogil=True)
+def may_loop(buffer: Ints, spans: Ints, least: Ints) -> Ints:
+    """Whether each text may hold an n-gram that occurs least[n - 1] times in a row, for n up to least.size.
+
+    Long words are compared by hash, so that a text may be named in error, but none is missed.
+    """
+    found = np.zeros(spans.shape[0], np.bool_)
+    keys = np.empty(1024, np.uint64)
+    for u in range(spans.shape[0]):
+        num = 0
+        at = spans[u, 0]
+        while True:
+            start, at, key = next_word(buffer, at, spans[u, 1])
+            if start == at:
+                break
+            if num == keys.size:
+                grown = np.empty(2 * num, np.uint64)
+                grown[:num] = keys
+                keys = grown
+            keys[num] = key
+            num += 1
+        for size in range(1, least.size + 1):
+            same = 0  # words in a row that equal the word `size` before them
+            for k in range(size, num):
+                same = same + 1 if keys[k] == keys[k - size] else 0
+                if same >= size * (least[size - 1] - 1):
+                    found[u] = True
+    return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from speechkit.kernels.edit import INS
+from speechkit.kernels.words import may_loop
 from speechkit.score.wer import Scored
 
 MIN_REPEATS = (4, 3, 3, 3)  # of a 1-, 2-, 3- and 4-gram in a row
@@ -30,6 +32,19 @@ def flag(scored: Scored, utterance: int) -> dict[str, Any]:
         found["words_per_second"] = round(len(hyp) / seconds, 1)
     if not hyp and len(ref) >= MIN_SILENT_REF:
         found["silent"] = len(ref)
+    return found
+
+
+def _suspicious(scored: Scored) -> npt.NDArray[np.bool_]:
+    """(N,) utterances that any flag could concern, found without looking at their words in Python."""
+    sub, _, ins, num_ref, num_hyp = scored.words.T
+    seconds = scored.all_seconds()
+    found: npt.NDArray[np.bool_] = (ins >= MIN_BURST) | ((num_hyp == 0) & (num_ref >= MIN_SILENT_REF))
+    found |= (seconds > 0) & (num_hyp > num_ref) & (num_hyp > MAX_WORDS_PER_SECOND * seconds)
+    wrong = np.flatnonzero(sub + ins >= MIN_REPEATS[0] - 1)
+    spans = np.ascontiguousarray(scored.spans[wrong, 2:])
+    found[wrong] |= may_loop(scored.hyp.data, spans, np.array(MIN_REPEATS, np.int64))
+    found[list(scored.overrides)] = True
     return found
 
 
@@ -63,8 +78,7 @@ def _longest_burst(ops: list[int]) -> int:
 def flags(scored: Scored, limit: int = 1000) -> dict[str, Any]:
     """Numbers of flagged utterances by flag, and the utterances, worst first (at most `limit`)."""
     words = scored.words
-    suspicious = (words[:, 0] + words[:, 2] >= 3) | ((words[:, 4] == 0) & (words[:, 3] >= MIN_SILENT_REF))
-    found = [(u, flag(scored, u)) for u in np.flatnonzero(suspicious).tolist()]
+    found = [(u, flag(scored, u)) for u in np.flatnonzero(_suspicious(scored)).tolist()]
     found = [(u, f) for u, f in found if f]
     found.sort(key=lambda item: (-int(words[item[0], :3].sum()), item[0]))
     names = dict.fromkeys(name for _, f in found for name in f)

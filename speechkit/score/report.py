@@ -157,7 +157,7 @@ def _row(title: str, part: dict[str, Any]) -> str:
     shown = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "-"
     counts = [str(part[k]) for k in ("num_utterances", "num_ref_words", "sub", "del", "ins")]
     cells = [*counts[:2], wer, shown, *counts[2:], cer, ser]
-    return f"{title:<28}" + "".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+    return f"{title:<28}" + "".join(" " + cell.rjust(width - 1) for cell, width in zip(cells, WIDTHS, strict=True))
 
 
 def write_alignment(path: Path, scored: Scored) -> None:

@@ -82,8 +82,15 @@ class Scored:
         """Every different error with its number, by the bytes of its words."""
         return count_confusions((self.ref.data, self.hyp.data), self.spans, self.errors)
 
+    def all_seconds(self) -> npt.NDArray[np.float64]:
+        """(N,) durations of the audio, 0.0 where unknown."""
+        for side, spots in ((self.ref, self.pairs[:, 0]), (self.hyp, self.pairs[:, 1])):
+            if side.seconds is not None:
+                return np.where(spots >= 0, side.seconds[spots], 0.0)
+        return np.zeros(len(self))
+
     def seconds(self, utterance: int) -> float:
-        """Duration of the audio, 0.0 where unknown."""
+        """Duration of the audio of one utterance, 0.0 where unknown."""
         for side, spot in ((self.ref, self.pairs[utterance, 0]), (self.hyp, self.pairs[utterance, 1])):
             if side.seconds is not None and spot >= 0:
                 return float(side.seconds[spot])
