@@ -7,19 +7,16 @@ same utterance is perturbed alike for any batch, worker or job. SpecAugment: Par
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from math import gcd
 
 import numpy as np
 import torch
-from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
+from speechkit.audio.bank import SoundBank
 from speechkit.audio.config import AugmentConfig
 from speechkit.audio.noise import add_clicks, coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
+from speechkit.audio.resample import SPEED_STEPS, change_speed
 from speechkit.rng import rng
-
-_SPEED_STEPS = 40  # speeds are multiples of 1/40, so that few resampling filters serve all
 
 
 @dataclass(frozen=True)
@@ -44,22 +41,26 @@ def draw_speed(config: AugmentConfig, *, seed: int, epoch: int, utt_id: str, max
     """The speed that `draw` gives; apart, because batches are planned on the durations after it."""
     if config.speed[0] == config.speed[1]:
         return config.speed[0]
-    speed = round(_uniform(rng(seed, "speed", epoch, utt_id), config.speed) * _SPEED_STEPS) / _SPEED_STEPS
-    return speed if speed <= max_speed else int(max_speed * _SPEED_STEPS) / _SPEED_STEPS
+    speed = round(_uniform(rng(seed, "speed", epoch, utt_id), config.speed) * SPEED_STEPS) / SPEED_STEPS
+    return speed if speed <= max_speed else int(max_speed * SPEED_STEPS) / SPEED_STEPS
 
 
-def perturb_samples(samples: np.ndarray, config: AugmentConfig, chosen: Draw, sampling_rate: int) -> np.ndarray:
-    """Speed, room, noise and level of one utterance, float32 (S',); S' = S / speed."""
+def perturb_samples(
+    samples: np.ndarray, config: AugmentConfig, chosen: Draw, sampling_rate: int, bank: SoundBank = SoundBank()
+) -> np.ndarray:
+    """Speed, clicks, room, noise and level of one utterance, float32 (S',); S' = S / speed.
+
+    Rooms and noise come from the bank where it has some, else they are made.
+    """
     gen = chosen.gen
     out = change_speed(samples, chosen.speed)
     if gen.random() < config.click_prob:
         out = add_clicks(out, int(gen.integers(1, 4)), sampling_rate, gen)
     if gen.random() < config.rir_prob:
-        rt60, direct_db = _uniform(gen, config.rir_rt60_seconds), _uniform(gen, config.rir_direct_db)
-        out = convolve_rir(out, synthetic_rir(rt60, sampling_rate, gen, direct_to_reverb_db=direct_db))
+        out = convolve_rir(out, _draw_rir(config, gen, sampling_rate, bank))
     if gen.random() < config.noise_prob:
-        exponent, snr_db = _uniform(gen, config.noise_exponent), _uniform(gen, config.noise_snr_db)
-        out = mix_at_snr(out, coloured_noise(len(out), exponent, gen), snr_db)
+        snr_db = _uniform(gen, config.noise_snr_db)
+        out = mix_at_snr(out, _draw_noise(config, gen, len(out), bank), snr_db)
     gain = np.float32(10.0 ** (_uniform(gen, config.level_db) / 20.0))
     return out * gain
 
@@ -80,30 +81,19 @@ def perturb_features(features_TF: Tensor, config: AugmentConfig, chosen: Draw) -
         features_TF[start : start + width] = 0.0
 
 
-def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
-    """Play faster (speed > 1) or slower by polyphase resampling; pitch and formants move along; float32."""
-    if speed == 1.0:
-        return samples
-    return _resample(samples, _SPEED_STEPS, round(speed * _SPEED_STEPS))
+def _draw_rir(config: AugmentConfig, gen: np.random.Generator, sampling_rate: int, bank: SoundBank) -> np.ndarray:
+    if bank.rirs:
+        return bank.rirs[int(gen.integers(len(bank.rirs)))]
+    rt60, direct_db = _uniform(gen, config.rir_rt60_seconds), _uniform(gen, config.rir_direct_db)
+    return synthetic_rir(rt60, sampling_rate, gen, direct_to_reverb_db=direct_db)
 
 
-def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
-    """Change the sampling rate by polyphase filtering, float32 (S * rate_out / rate_in,)."""
-    return samples if rate_in == rate_out else _resample(samples, rate_out, rate_in)
-
-
-def _resample(samples: np.ndarray, up: int, down: int) -> np.ndarray:
-    common = gcd(up, down)
-    up, down = up // common, down // common
-    resampled: np.ndarray = resample_poly(samples, up, down, window=_low_pass(max(up, down)))
-    return resampled.astype(np.float32)
-
-
-@lru_cache(maxsize=128)
-def _low_pass(rate: int) -> np.ndarray:
-    # the filter scipy would design anew at every call
-    taps: np.ndarray = firwin(20 * rate + 1, 1.0 / rate, window=("kaiser", 5.0))
-    return taps.astype(np.float32)
+def _draw_noise(config: AugmentConfig, gen: np.random.Generator, num_samples: int, bank: SoundBank) -> np.ndarray:
+    if not bank.noises:
+        return coloured_noise(num_samples, _uniform(gen, config.noise_exponent), gen)
+    noise = bank.noises[int(gen.integers(len(bank.noises)))]
+    start = int(gen.integers(max(1, len(noise) - num_samples + 1)))
+    return noise[start : start + num_samples]
 
 
 def _uniform(gen: np.random.Generator, bounds: tuple[float, float]) -> float:

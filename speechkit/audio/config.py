@@ -55,9 +55,11 @@ class AugmentConfig(Config):
     level_db: Range = Field((0.0, 0.0), description="gain in dB")
     click_prob: Probability = Field(0.0, description="share of utterances with one to three short bursts of noise")
     noise_prob: Probability = Field(0.0, description="share of utterances with added coloured noise")
+    noise_dir: str | None = Field(None, description="folder of recorded noises to draw from; none: 1/f^a noise is made")
     noise_snr_db: Range = Field((8.0, 40.0), description="speech-to-noise ratio in dB")
     noise_exponent: Range = Field((0.0, 2.0), description="power density 1/f^a: 0 white, 1 pink, 2 brown")
     rir_prob: Probability = Field(0.0, description="share of utterances in a synthetic room")
+    rir_dir: str | None = Field(None, description="folder of room responses to draw from; none: they are made")
     rir_rt60_seconds: Range = Field((0.1, 0.6), description="reverberation time of the room")
     rir_direct_db: Range = Field((0.0, 12.0), description="direct-to-reverberant ratio in dB")
     mel_warp: Range = Field(

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from speechkit import log
 from speechkit.audio import augment
+from speechkit.audio.bank import load_bank
 from speechkit.audio.config import AugmentConfig, FeatureConfig
 from speechkit.audio.features import log_mel
 from speechkit.audio.io import read_audio
+from speechkit.audio.resample import resample
 from speechkit.data.store import Word, audio_path, text_of, words_of
 from speechkit.errors import SpeechkitError
 from speechkit.text.tokenizer import Tokenizer
@@ -132,6 +134,7 @@ class BatchMaker:
         self.features = features
         self.augmentation = augmentation
         self.seed = seed
+        self.bank = load_bank(augmentation or AugmentConfig(), features.sampling_rate)
 
     def __call__(self, utterances: Sequence[Utterance], epoch: int = 0) -> Batch:
         """Make one batch; `epoch` selects the perturbation.
@@ -144,13 +147,13 @@ class BatchMaker:
         waves: list[np.ndarray] = []
         for utt in utterances:
             samples, _ = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
-            samples = augment.resample(samples, utt.sampling_rate, rate)
+            samples = resample(samples, utt.sampling_rate, rate)
             chosen = None
             if self.augmentation is not None:
                 chosen = augment.draw(
                     self.augmentation, seed=self.seed, epoch=epoch, utt_id=utt.utt_id, max_speed=utt.max_speed
                 )
-                samples = augment.perturb_samples(samples, self.augmentation, chosen, rate)
+                samples = augment.perturb_samples(samples, self.augmentation, chosen, rate, self.bank)
             waves.append(samples)
             draws.append(chosen)
         num_samples_B = torch.tensor([len(wave) for wave in waves])

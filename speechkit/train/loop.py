@@ -44,13 +44,15 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
     inputs = {f"train{index}": manifest_of(path) for index, path in enumerate(train)}
     if dev is not None:
         inputs["dev"] = manifest_of(dev)
+    folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir}
+    sounds = {role: Path(folder) for role, folder in folders.items() if folder is not None}
 
     def build(folder: Path) -> None:
         torch.set_num_threads(config.threads)
         data = read_inputs(config, train=list(inputs.values())[: len(train)], dev=inputs.get("dev"), folder=folder)
         Trainer(config, data, folder).train()
 
-    make_artifact(out, command="train", config=config, inputs=inputs, build=build, force=force, resumable=True)
+    make_artifact(out, command="train", config=config, inputs=inputs | sounds, build=build, force=force, resumable=True)
 
 
 class _Batches(torch.utils.data.Dataset[Batch]):

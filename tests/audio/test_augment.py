@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pydantic
 import pytest
+import soundfile
 import torch
+from make import make_wav
 
-from speechkit.audio.augment import change_speed, draw, draw_speed, perturb_features, perturb_samples, resample
+from speechkit.audio.augment import draw, draw_speed, perturb_features, perturb_samples
+from speechkit.audio.bank import load_bank
 from speechkit.audio.config import AugmentConfig
+from speechkit.audio.resample import change_speed, resample
+from speechkit.errors import SpeechkitError
 
 ALL = AugmentConfig(
     speed=(0.8, 1.25), level_db=(-6, 6), click_prob=1.0, noise_prob=1.0, rir_prob=1.0, mel_warp=(0.8, 1.2), tilt=0.3,
@@ -91,3 +98,39 @@ def test_masks_are_no_wider_than_asked() -> None:
 def test_senseless_ranges_are_refused(fields: dict[str, tuple[float, float]], message: str) -> None:
     with pytest.raises(pydantic.ValidationError, match=message):
         AugmentConfig(**fields)  # type: ignore[arg-type]
+
+
+def test_recorded_noise_and_rooms_are_used_where_given(tmp_path: Path) -> None:
+    make_wav(tmp_path / "noise/fan/hum.wav", 3.0, 16000, frequency=2000)
+    rir = np.zeros(2000)
+    rir[[50, 450]] = 0.5, 0.25  # 50 samples of delay, then an echo after 400
+    (tmp_path / "rir").mkdir()
+    soundfile.write(tmp_path / "rir/hall.wav", rir, 8000)
+    config = AugmentConfig(
+        noise_prob=1.0, noise_snr_db=(0, 0), noise_dir=str(tmp_path / "noise"),
+        rir_prob=1.0, rir_dir=str(tmp_path / "rir"),
+    )  # fmt: skip
+    bank = load_bank(config, 8000)
+    np.testing.assert_allclose(bank.rirs[0][[0, 400]], [1.0, 0.5], atol=1e-3)
+    click = np.zeros(8000, np.float32)
+    click[1000] = 1.0
+    wet = perturb_samples(
+        click, config.model_copy(update={"noise_prob": 0.0}), draw(config, seed=0, epoch=0, utt_id="a"), 8000, bank
+    )
+    assert np.argmax(wet) == 1000 and wet[1400] == pytest.approx(0.5 * wet[1000], rel=1e-2)  # not delayed
+    noisy = perturb_samples(_tone(500), config, draw(config, seed=0, epoch=0, utt_id="a"), 8000, bank)
+    spectrum = np.abs(np.fft.rfft(noisy))
+    assert spectrum[2000] == pytest.approx(spectrum[500], rel=0.1)
+
+
+def test_every_unusable_sound_is_listed(tmp_path: Path) -> None:
+    make_wav(tmp_path / "slow.wav", 0.2, 8000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(1000), 16000)
+    (tmp_path / "empty.wav").write_bytes(b"")
+    with pytest.raises(SpeechkitError, match="3 of 3 files") as caught:
+        load_bank(AugmentConfig(noise_dir=str(tmp_path)), 16000)
+    assert all(
+        word in line for word, line in zip(["is empty", "is silent", "8000 Hz"], caught.value.where, strict=True)
+    )
+    with pytest.raises(SpeechkitError, match="holds no audio files"):
+        load_bank(AugmentConfig(rir_dir=str(tmp_path / "none")), 16000)
