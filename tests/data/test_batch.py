@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,23 @@ def test_audio_that_vanished_after_preparation_is_named(utterances: list[Utteran
     utterances[1].audio.unlink()
     with pytest.raises(SpeechkitError, match=r"b\.wav` does not exist"):
         BatchMaker(_tokenizer(), FEATURES)(utterances)
+
+
+def test_the_speed_stays_below_what_the_text_of_an_utterance_bears(utterances: list[Utterance]) -> None:
+    maker = BatchMaker(_tokenizer(), FEATURES, augmentation=AugmentConfig(speed=(1.2, 1.25)))
+    dense = [replace(utt, max_speed=1.0) for utt in utterances]
+    assert maker(dense).num_frames_B.tolist() == [61, 41]
+    assert max(maker(utterances).num_frames_B.tolist()) <= 51
+
+
+def test_the_mel_bands_of_each_utterance_are_warped_as_drawn(tmp_path: Path) -> None:
+    features = FeatureConfig(sampling_rate=8000, num_mels=40, normalize="none")
+    cut = make_cut("t", make_wav(tmp_path / "t.wav", 0.4, frequency=1500), text="two")
+
+    def peak_band(warp: float) -> int:
+        augmentation = AugmentConfig(speed=(1.0, 1.0), noise_prob=0.0, mel_warp=(warp, warp))
+        maker = BatchMaker(_tokenizer(), features, augmentation=augmentation)
+        return int(maker(utterances_of([cut], features)).features_BTF[0, 20].argmax())
+
+    # bands that begin and end higher: the tone lies in a lower one
+    assert peak_band(0.8) > peak_band(1.0) > peak_band(1.2)

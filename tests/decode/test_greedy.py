@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -30,3 +32,10 @@ def test_padding_is_ignored() -> None:
 
 def test_only_blanks_are_no_words() -> None:
     assert greedy_search(_log_probs([[0, 0, 0]]), torch.tensor([3]))[0][0] == []
+
+
+def test_the_log_prob_is_that_of_every_frame_of_the_path_with_its_blanks_and_repeats() -> None:
+    probs = torch.tensor([[0.1, 0.9, 0.0], [0.3, 0.7, 0.0], [0.6, 0.2, 0.2], [0.1, 0.4, 0.5], [0.2, 0.8, 0.0]])
+    [(tokens, log_prob)] = greedy_search(probs.log()[None], torch.tensor([4]))
+    assert tokens == [1, 2]
+    assert log_prob == pytest.approx(math.log(0.9 * 0.7 * 0.6 * 0.5), rel=1e-5)

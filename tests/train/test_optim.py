@@ -47,3 +47,23 @@ def test_average_follows_the_definition_and_is_put_back() -> None:
     with average.applied(model):
         assert model.weight.item() == pytest.approx(expected) and not model.training
     assert model.weight.item() == 4.0 and model.training
+
+
+def test_the_update_moves_the_weights_by_the_learning_rate_it_is_given() -> None:
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = make_optimizer(model, OptimConfig(lr=1.0, weight_decay=0.0))
+    for lr in (0.25, 0.0, 0.5):
+        before = model.weight.detach().clone()
+        model(torch.ones(1, 2)).sum().backward()
+        update(model, optimizer, lr=lr, clip_norm=10.0)
+        torch.testing.assert_close(before - model.weight.detach(), torch.full((1, 2), lr))  # Adam: equal gradients
+
+
+@pytest.mark.parametrize(("size", "taken"), [(100.0, 2.0), (1.0, 1.0)], ids=["long", "short"])
+def test_only_a_gradient_longer_than_the_clip_norm_is_shortened_to_it(size: float, taken: float) -> None:
+    model = nn.Linear(4, 1, bias=False)
+    optimizer = make_optimizer(model, OptimConfig(beta1=0.5))
+    model(torch.full((1, 4), size / 2)).sum().backward()
+    assert update(model, optimizer, lr=0.1, clip_norm=2.0) == pytest.approx(size)  # before clipping, for the record
+    mean_gradient = optimizer.state[model.weight]["exp_avg"]
+    assert float(mean_gradient.norm()) == pytest.approx(0.5 * taken, rel=1e-4)
