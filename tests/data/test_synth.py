@@ -251,3 +251,15 @@ def test_a_dead_worker_is_reported(monkeypatch: pytest.MonkeyPatch, make: Callab
     monkeypatch.setattr(synth, "ProcessPoolExecutor", DeadPool)
     with pytest.raises(SpeechkitError, match="a process that makes speech died"):
         make("a", speakers=2, sentences=11, num_jobs=2)
+
+
+@pytest.mark.parametrize("rt60", [0.3, 0.6])
+def test_the_sound_dies_away_by_60_db_in_the_reverberation_time(make: Callable[..., Path], rt60: float) -> None:
+    options = {"reverb": True, "rt60_seconds": (rt60, rt60), "pad_seconds": (0.5, 0.5), "level_db": (-18, -18)}
+    [cut] = load_cuts(make("a", speakers=1, sentences=1, **options))
+    samples, rate = read_audio(audio_path(cut))
+    last = words_of(cut)[-1]
+    begin = int((last.start_seconds + last.duration_seconds + 0.02) * rate)
+    size = int(0.4 * rt60 * rate)
+    early, late = (float(np.sum(np.square(samples[begin + i * size :][: size // 2]))) for i in (0, 1))
+    assert 10 * np.log10(early / late) == pytest.approx(0.4 * 60, abs=6)
