@@ -7,17 +7,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tone_corpus import make_tone_corpus
+from torch import Tensor, nn
 
 from speechkit.config import load_config
 from speechkit.data.store import load_cuts, save_manifests
 from speechkit.errors import Requeue, SpeechkitError
 from speechkit.train import loop
+from speechkit.train.checkpoint import Position
 from speechkit.train.config import TrainConfig
-from speechkit.train.progress import HISTORY_FILE
+from speechkit.train.inputs import manifest_of, read_inputs
+from speechkit.train.progress import HISTORY_FILE, Meter
 
 
 def _train(conf: Path, tones: Path, out: Path, *overrides: str, dev: Path | None = None) -> list[dict[str, float]]:
@@ -201,3 +207,80 @@ def test_a_gradient_that_is_never_finite_stops_training_and_names_the_batch(
     with pytest.raises(SpeechkitError, match="not finite in 10 steps in a row") as caught:
         _train(conf, tones, tmp_path / "a", "optim.lr=1e30", "optim.clip_norm=1e30", "optim.warmup_steps=0")
     assert caught.value.where[0].startswith("tone0-")
+
+
+def _trainer(conf: Path, tones: Path, folder: Path, *overrides: str, dev: Path | None = None) -> loop.Trainer:
+    """A trainer in front of its first step."""
+    config = load_config(TrainConfig, conf, overrides)
+    folder.mkdir()
+    inputs = read_inputs(config, train=[manifest_of(tones)], dev=dev and manifest_of(dev), folder=folder)
+    trainer = loop.Trainer(config, inputs, folder)
+    trainer.position, trainer.meter = Position(), Meter()
+    trainer.model.train()
+    return trainer
+
+
+def _is_average(trainer: loop.Trainer, state: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, state[name]) for name, value in trainer.average.state.items())
+
+
+def test_the_averaged_weights_are_those_that_are_written(conf: Path, tones: Path, tmp_path: Path) -> None:
+    trainer = _trainer(conf, tones, tmp_path / "a", "optim.num_steps=3")
+    start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    assert _is_average(trainer, load_file(tmp_path / "a/model.safetensors"))
+    assert not _is_average(trainer, trainer.model.state_dict()) and not _is_average(trainer, start)
+
+
+def test_the_dev_set_is_looked_at_with_the_averaged_weights(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def look(model: nn.Module, *args: object) -> dict[str, float]:
+        looks.append((_is_average(trainer, model.state_dict()), model.training))
+        return {"wer": 0.0, "num_ref_words": 1.0}
+
+    monkeypatch.setattr(loop, "evaluate", look)
+    trainer = _trainer(conf, tones, tmp_path / "a", "optim.num_steps=4", "dev_every_steps=2", dev=tones)
+    trainer.train()
+    assert looks == [(True, False), (True, False)]
+    assert trainer.model.training and not _is_average(trainer, trainer.model.state_dict())
+
+
+def test_the_frame_loss_ends_after_its_share_of_the_steps(conf: Path, tones: Path, tmp_path: Path) -> None:
+    history = _train(conf, tones, tmp_path / "a", "optim.num_steps=6", "model.frame_loss.end_share=0.5")
+    assert ["frame" in record for record in history] == [True] * 3 + [False] * 3
+
+
+def test_dropout_differs_between_steps_and_is_repeated_in_the_same_step(
+    conf: Path, tones: Path, tmp_path: Path
+) -> None:
+    still = ["optim.lr=1e-30", "model.frame_loss.weight=0", "model.encoder.dropout=0.5"]
+    trainer = _trainer(conf, tones, tmp_path / "a", *still)
+    batch = trainer.maker(trainer.data.train[:4])
+
+    def loss_of_step(step: int) -> float:
+        trainer.position = Position(step)
+        return float(trainer._step(batch)["loss"])
+
+    assert loss_of_step(3) == loss_of_step(3)
+    assert len({loss_of_step(step) for step in range(4)}) == 4
+
+
+def test_batches_are_planned_on_the_durations_after_the_perturbation(conf: Path, tones: Path, tmp_path: Path) -> None:
+    trainer = _trainer(conf, tones, tmp_path / "a", "augment.speed=[0.7, 1.3]")
+    trainer.data.train[0] = replace(trainer.data.train[0], max_speed=1.0)
+    for epoch in (0, 1, 2):
+        frames = trainer.maker(trainer.data.train, epoch).num_frames_B.numpy()
+        assert trainer._durations(epoch) * 100 + 0.5 == pytest.approx(frames, abs=0.6)
+
+
+def test_every_epoch_has_all_utterances_in_batches_of_its_own(conf: Path, tones: Path, tmp_path: Path) -> None:
+    # the speed is fixed, so that only the epoch can change the plan
+    trainer = _trainer(conf, tones, tmp_path / "a", "augment.speed=[1, 1]", "optim.num_steps=12")
+    epochs: dict[int, list[tuple[str, ...]]] = {}
+    for batch, position in trainer._batches():
+        epochs.setdefault(position.epoch, []).append(tuple(batch.utt_ids))
+    assert [len({utt_id for ids in batches for utt_id in ids}) for batches in epochs.values()] == [24] * 3
+    assert len({frozenset(batches) for batches in epochs.values()}) == 3
