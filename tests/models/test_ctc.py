@@ -10,7 +10,7 @@ from speechkit.data.batch import IGNORED_LABEL, Batch
 from speechkit.models.config import CtcConfig, FrameLossConfig
 from speechkit.models.ctc import CtcModel
 from speechkit.models.table import make_model
-from speechkit.nn.config import DsConvConfig
+from speechkit.nn.config import ConvBlstmConfig, DsConvConfig, EncoderConfig
 
 
 def _model(weight: float = 0.0, end_share: float = 0.5) -> CtcModel:
@@ -82,3 +82,41 @@ def test_one_batch_can_be_learned_by_heart() -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert float(loss.detach()) < 0.1
+
+
+def _seen_by_label(model: CtcModel, frame: int, num_frames: int = 67) -> list[int]:
+    """Feature frames that the frame loss of one label depends on; its place is known from the gradient alone."""
+    features = torch.rand(1, num_frames, 20, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    labels = torch.full((1, num_frames), IGNORED_LABEL)
+    labels[0, frame] = 1
+    frames, one = torch.tensor([num_frames]), torch.tensor([1])
+    model.loss(Batch(["a"], features, frames, one[None], one, labels, 0.6), progress=0.0).total.backward()  # type: ignore[no-untyped-call]
+    assert features.grad is not None
+    return features.grad[0].abs().sum(-1).nonzero().flatten().tolist()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        DsConvConfig(dim=8, num_blocks=1, kernel=3, subsampling=4, subsampling_channels=4),
+        DsConvConfig(dim=8, num_blocks=1, kernel=3, subsampling=8, subsampling_channels=4),
+        ConvBlstmConfig(dim=8, stack=3, stride=2),
+        ConvBlstmConfig(dim=8, stack=3, stride=1),
+        ConvBlstmConfig(dim=8, stack=1, stride=2),
+    ],
+    ids=["4x", "8x", "3x2", "3x1", "1x2"],
+)
+def test_a_frame_label_teaches_the_encoder_frame_that_is_centred_on_it(encoder: EncoderConfig) -> None:
+    torch.manual_seed(0)
+    model = make_model(CtcConfig(encoder=encoder), num_mels=20, num_tokens=5).eval()
+    assert isinstance(model, CtcModel)
+    for name, parameter in model.encoder.named_parameters():
+        parameter.data.abs_().mul_(0.2)  # no rectifier and no saturation may hide what is seen
+        if "weight_hh" in name:
+            parameter.data.zero_()
+        elif "lstm.bias" in name:
+            parameter.data[4:8] = -1e9  # the forget gate: no memory of other frames
+    model.output.weight.data.zero_()  # the CTC loss takes no part
+    seen = {frame: _seen_by_label(model, frame) for frame in range(26, 26 + int(model.encoder.factor))}  # type: ignore[arg-type]
+    [(label, frames)] = [(label, frames) for label, frames in seen.items() if frames]
+    assert len(frames) > 2 and (frames[0] + frames[-1]) / 2 == label
