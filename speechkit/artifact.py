@@ -1,19 +1,19 @@
 """Folders made by exactly one command: complete or absent, skipped when up to date, leased while written.
 
 Layout of `<out>`: `config.yaml` (resolved config), `run.json` (how it was made), `log.txt`, and the outputs.
-While it is made: `<out>.partial` holds the work and `<out>.lease` names the process that does it.
+While it is made: `<out>.partial` holds the work and its mark, the file `fingerprint`; `.<out>.speechkit-lease`
+names the process that does it, and `.<out>.speechkit-old` is what stood there before.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -21,14 +21,11 @@ from typing import IO, Any
 from speechkit import log
 from speechkit.config import Config, to_yaml
 from speechkit.errors import SpeechkitError
+from speechkit.fingerprint import LOG_FILE, RUN_FILE, fingerprint, fingerprint_of_states, hash_of
 from speechkit.provenance import provenance
 
-RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
-LOG_FILE = "log.txt"
-_NOT_OUTPUT = {RUN_FILE, LOG_FILE}
-_AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph"}
-_MAX_HASHED = 64 << 20
+_MARK_FILE = "fingerprint"
 _MAX_SINGLE_FSYNC = 64
 
 
@@ -39,24 +36,30 @@ def make_artifact(
     config: Config,
     inputs: Mapping[str, Path],
     build: Callable[[Path], None],
+    audio: Sequence[Path] = (),
     force: bool = False,
     resumable: bool = False,
+    scratch: str = "",
 ) -> bool:
     """Make the folder `out` with `build(folder)`, unless it is up to date.
 
     Args:
         command: for example `data prepare`; part of the fingerprint.
-        config: everything that decides the content and is not an input file.
-        inputs: files and folders read, by role; fingerprinted by content, never by path.
+        config: everything that decides the content and is not an input file; a path counts only if it stands here.
+        inputs: files and folders read, by role; fingerprinted by content (see `fingerprint`), not by path.
+        audio: files that an input names wherever they lie; fingerprinted by path, size and modification time.
         build: writes the outputs into the folder it is given; raises to give up.
         resumable: keep unfinished work of the same fingerprint for the next try.
+        scratch: folder of the unfinished work that is removed once `out` is published.
     Returns:
         False when `out` was up to date and nothing was done.
     Raises:
         SpeechkitError: an input is missing, `out` is no artifact, or another process is writing it.
     """
     prints = {role: fingerprint(path) for role, path in inputs.items()}
-    own_print = hash_of({"command": command, "config": config.model_dump(mode="json"), "inputs": prints})
+    if audio:
+        prints["audio"] = fingerprint_of_states(audio)
+    own_print = hash_of({"command": command, "config": config.deciding_fields(), "inputs": prints})
     _check_replaceable(out)
     _restore_interrupted_swap(out)
     if not force and is_up_to_date(out, own_print):
@@ -67,19 +70,20 @@ def make_artifact(
         if not force and is_up_to_date(out, own_print):  # somebody made it while we waited for the lease
             print(f"up to date: {out}")
             return False
-        partial = _sibling(out, "partial")
+        partial = out.with_name(f"{out.name}.partial")
         _prepare_partial(partial, own_print, keep=resumable and not force)
         started, cpu = time.time(), _cpu_seconds()
         try:
             with log.log_to(partial / LOG_FILE):
                 build(partial)
             (partial / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
-            (partial / "fingerprint").unlink()
             run = {
                 "command": command,
                 "fingerprint": own_print,
-                "inputs": {role: {"path": str(inputs[role]), "fingerprint": prints[role]} for role in inputs},
-                "outputs": sorted(path.name for path in partial.iterdir()),
+                "inputs": {
+                    role: {"path": str(inputs.get(role, "")), "fingerprint": own} for role, own in prints.items()
+                },
+                "outputs": sorted(p.name for p in partial.iterdir() if p.name not in (_MARK_FILE, scratch)),
                 **provenance(),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
                 "wall_seconds": round(time.time() - started, 2),
@@ -88,6 +92,8 @@ def make_artifact(
             (partial / RUN_FILE).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
             _flush(partial)
             _swap_in(partial, out)
+            if scratch:
+                shutil.rmtree(out / scratch, ignore_errors=True)
         except BaseException:
             if not resumable:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -106,48 +112,14 @@ def is_up_to_date(out: Path, own_print: str) -> bool:
     return all((out / name).exists() for name in run.get("outputs", []))
 
 
-def hash_of(value: object) -> str:
-    """SHA-256 of a plain value, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder.
-
-    In folders, audio and files above 64 MiB count by size and modification time; run.json and log.txt do not count.
-    """
-    if path.is_file():
-        return _hash_file(path)
-    if not path.is_dir():
-        raise SpeechkitError(f"`{path}` does not exist")
-    entries: list[tuple[str, ...]] = []
-    for folder, subfolders, files in os.walk(path):
-        subfolders[:] = sorted(s for s in subfolders if s != ".git")
-        for name in sorted(set(files) - _NOT_OUTPUT):
-            file = Path(folder, name)
-            stat = file.stat()
-            by_stat = file.suffix.lower() in _AUDIO or stat.st_size > _MAX_HASHED
-            content = f"{stat.st_size}:{stat.st_mtime_ns}" if by_stat else _hash_file(file)
-            entries.append((str(file.relative_to(path)), content))
-    return hash_of(entries)
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 @contextmanager
 def lease(out: Path) -> Iterator[None]:
-    """Hold `<out>.lease` while the block runs; the kernel frees it when the holder dies, even by kill -9.
+    """Hold `.<out>.speechkit-lease` while the block runs; the kernel frees it when the holder dies, even by kill -9.
 
     Raises:
         SpeechkitError: another process holds it; the message names host and pid.
     """
-    path = _sibling(out, "lease")
+    path = _private(out, "lease")
     while (stream := _lock(path)) is None:
         with suppress(FileNotFoundError):  # then the holder has just finished: try again
             holder = path.read_text(encoding="utf-8").strip() or "another process"
@@ -212,8 +184,9 @@ def write_json(path: Path, value: object) -> None:
         stream.write("\n")
 
 
-def _sibling(out: Path, suffix: str) -> Path:
-    return out.with_name(f"{out.name}.{suffix}")
+def _private(out: Path, role: str) -> Path:
+    """A name beside `out` that is nobody's but ours, so that what bears it may be removed."""
+    return out.with_name(f".{out.name}.speechkit-{role}")
 
 
 def _check_replaceable(out: Path) -> None:
@@ -228,26 +201,33 @@ def _check_replaceable(out: Path) -> None:
 
 
 def _prepare_partial(partial: Path, own_print: str, *, keep: bool) -> None:
-    mark = partial / "fingerprint"
-    if partial.is_dir() and not (keep and mark.is_file() and mark.read_text(encoding="utf-8") == own_print):
+    mark = partial / _MARK_FILE
+    is_ours = partial.is_dir() and not partial.is_symlink() and (mark.is_file() or not any(partial.iterdir()))
+    if not is_ours and (partial.exists() or partial.is_symlink()):
+        raise SpeechkitError(
+            f"`{partial}` exists and is no unfinished work of speechkit",
+            hint="choose another --out, or move it away yourself",
+        )
+    if is_ours and not (keep and mark.is_file() and mark.read_text(encoding="utf-8") == own_print):
         shutil.rmtree(partial)
     partial.mkdir(exist_ok=True)
     mark.write_text(own_print, encoding="utf-8")
 
 
 def _swap_in(partial: Path, out: Path) -> None:
-    old = _sibling(out, "old")
+    old = _private(out, "old")
     if out.exists():
         if old.exists():
             shutil.rmtree(old)
         out.rename(old)
     partial.rename(out)
+    (out / _MARK_FILE).unlink()  # only now: a killed swap leaves unfinished work that bears its mark
     _fsync(out.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _restore_interrupted_swap(out: Path) -> None:
-    old = _sibling(out, "old")
+    old = _private(out, "old")
     if old.is_dir() and not out.exists():
         with lease(out):  # whoever swaps right now holds it; after kill -9 nobody does
             if not out.exists():

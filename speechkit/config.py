@@ -19,8 +19,23 @@ from speechkit.errors import ConfigError, SpeechkitError
 C = TypeVar("C", bound="Config")
 
 
+# json_schema_extra of a field that cannot change a result, such as the number of worker processes
+NEUTRAL: dict[str, Any] = {"neutral": True}
+
+
 class Config(pydantic.BaseModel):
     """Base of every configuration: immutable, and unknown keys are errors."""
+
+    def deciding_fields(self) -> dict[str, Any]:
+        """The plain tree without the fields marked as `NEUTRAL`: what a fingerprint counts."""
+        fields = type(self).model_fields
+        neutral = {name for name, field in fields.items() if field.json_schema_extra == NEUTRAL}
+        plain = self.model_dump(mode="json", exclude=neutral)
+        for name in fields.keys() - neutral:
+            value = getattr(self, name)
+            if isinstance(value, Config):
+                plain[name] = value.deciding_fields()
+        return plain
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 

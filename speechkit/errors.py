@@ -10,7 +10,9 @@ KeyboardInterrupt 130
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 NUM_SHOWN = 10
 EXIT_BUG = 70
@@ -75,4 +77,14 @@ def missing_package(package: str, extra: str, purpose: str) -> ConfigError:
     return ConfigError(
         f"{purpose} needs the package `{package}`, which is not installed",
         hint=f"pip install 'speechkit[{extra}]'",
+    )
+
+
+def disk_error(path: Path, num_bytes: int, error: Exception) -> SpeechkitError:
+    """The error for a file of `num_bytes` that could not be written; libraries seldom say that the disk is full."""
+    free = os.statvfs(path.parent)
+    is_full = free.f_bavail * free.f_frsize < num_bytes
+    return SpeechkitError(
+        f"cannot write `{path}`: {'no space left on device' if is_full else error}",
+        hint="free some disk space and run the same command again" if is_full else "",
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from speechkit import log
-from speechkit.artifact import fingerprint, hash_of, lease, make_artifact, publish_file, write_json
+from speechkit.artifact import lease, make_artifact, publish_file, write_json
 from speechkit.config import Config
 from speechkit.errors import SpeechkitError
 
@@ -155,6 +155,39 @@ def test_what_speechkit_did_not_make_is_never_replaced(maker: Maker, kind: str) 
     assert maker.count == 0
 
 
+@pytest.mark.parametrize("name", ["out.old", "out.lease", "out.partial"])
+def test_neighbours_of_the_user_with_a_suffix_are_left_alone(maker: Maker, name: str) -> None:
+    maker.make()
+    mine = maker.out.with_name(name)
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("mine")
+    if name == "out.partial":
+        for resumable in (False, True):
+            with pytest.raises(SpeechkitError, match=r"out\.partial` exists and is no unfinished work of speechkit"):
+                maker.make("b", resumable=resumable)
+    else:
+        assert maker.make("b")
+        (maker.out / "run.json").unlink()
+        (maker.out / "result.txt").rename(maker.out.with_name("in.txt"))
+        for left in maker.out.iterdir():
+            left.unlink()
+        maker.out.rmdir()
+        assert maker.make("b")  # nothing is restored from the user's folder
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_file_or_link_in_the_place_of_unfinished_work_is_left_alone(maker: Maker, kind: str) -> None:
+    place = maker.out.with_name("out.partial")
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to("elsewhere")
+    with pytest.raises(SpeechkitError, match=r"out\.partial` exists and is no unfinished work"):
+        maker.make()
+    assert maker.siblings() == ["in.txt", "out.partial"]
+
+
 @pytest.mark.parametrize("name", [".", "..", "a/.."])
 def test_a_folder_without_a_name_is_no_output(maker: Maker, name: str) -> None:
     maker.out = Path(name)
@@ -246,32 +279,22 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path: Path, moment: str, monkeyp
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_fingerprints_see_content_and_names_but_not_the_run(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.txt").write_text("1")
-    first = fingerprint(tmp_path)
-    (tmp_path / "run.json").touch()
-    (tmp_path / "log.txt").touch()
-    os.utime(tmp_path / "sub" / "a.txt", (1, 1))
-    assert fingerprint(tmp_path) == first
-    (tmp_path / "sub" / "a.txt").rename(tmp_path / "sub" / "b.txt")
-    renamed = fingerprint(tmp_path)
-    (tmp_path / "sub" / "b.txt").write_text("2")
-    assert len({first, renamed, fingerprint(tmp_path)}) == 3
-
-
-def test_audio_in_folders_counts_by_size_and_time(tmp_path: Path) -> None:
-    sound = tmp_path / "a.FLAC"
+def test_named_audio_counts_by_path_size_and_time(tmp_path: Path) -> None:
+    sound = tmp_path / "a.wav"
     sound.write_bytes(b"1")
+
+    def make(*audio: Path) -> bool:
+        return make_artifact(
+            tmp_path / "out", command="t", config=Config(), inputs={}, build=lambda _: None, audio=audio
+        )
+
+    assert make(sound)
+    assert not make(sound)
     os.utime(sound, (1, 1))
-    first = fingerprint(tmp_path)
-    os.utime(sound, (2, 2))
-    assert fingerprint(tmp_path) != first
-
-
-def test_hash_of_ignores_the_order_of_keys() -> None:
-    assert hash_of({"a": 1, "b": [1, 2]}) == hash_of({"b": [1, 2], "a": 1})
-    assert hash_of({"b": [1, 2]}) != hash_of({"b": [2, 1]})
+    assert make(sound)
+    sound.unlink()
+    assert make(sound)
+    assert make(Path("no\0name"))
 
 
 def test_a_published_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

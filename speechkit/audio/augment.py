@@ -39,8 +39,8 @@ def draw(config: AugmentConfig, *, seed: int, epoch: int, utt_id: str, max_speed
 
 def draw_speed(config: AugmentConfig, *, seed: int, epoch: int, utt_id: str, max_speed: float = 2.0) -> float:
     """The speed that `draw` gives; apart, because batches are planned on the durations after it."""
-    if config.speed[0] == config.speed[1]:
-        return config.speed[0]
+    if config.speed == (1.0, 1.0):
+        return 1.0
     speed = round(_uniform(rng(seed, "speed", epoch, utt_id), config.speed) * SPEED_STEPS) / SPEED_STEPS
     return speed if speed <= max_speed else int(max_speed * SPEED_STEPS) / SPEED_STEPS
 

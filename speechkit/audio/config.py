@@ -41,10 +41,14 @@ class FeatureConfig(Config):
         return round(self.sampling_rate * self.frame_ms / 1000)
 
     @model_validator(mode="after")
-    def _check_band(self) -> FeatureConfig:
+    def _check_lengths(self) -> FeatureConfig:
         high = self.high_hz or 0.475 * self.sampling_rate
         if not self.low_hz < high <= self.sampling_rate / 2:
             raise ValueError(f"low_hz {self.low_hz} < high_hz {high} <= half of sampling_rate must hold")
+        if not 1 <= self.hop_samples <= self.frame_samples:
+            raise ValueError(
+                f"hop_ms {self.hop_ms} must be at least one sample and at most frame_ms {self.frame_ms}"
+            )
         return self
 
 

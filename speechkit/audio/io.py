@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, disk_error
 
 _FLAC_LEVEL = 0.5  # level 4 of 8: within 2 % of the size of level 8 at half its time
 
@@ -46,7 +45,8 @@ def read_audio(path: Path, *, start_sample: int = 0, num_samples: int | None = N
     """Samples of the first channel as float32 in [-1, 1], shape (S,), and the sampling rate in Hz.
 
     Raises:
-        SpeechkitError: missing, empty or unreadable, or it ends before `start_sample + num_samples`.
+        SpeechkitError: missing, empty or unreadable, it ends before `start_sample + num_samples`, or
+            a sample is not finite.
     """
     _check_file(path)
     stop = None if num_samples is None else start_sample + num_samples
@@ -59,7 +59,12 @@ def read_audio(path: Path, *, start_sample: int = 0, num_samples: int | None = N
             f"`{path}` is truncated: {len(samples)} samples from sample {start_sample}, {num_samples} needed",
             hint="copy the file again, or drop the utterance",
         )
-    return np.ascontiguousarray(samples[:, 0]), int(rate)
+    first = np.ascontiguousarray(samples[:, 0])
+    if not np.isfinite(first.sum()):
+        raise SpeechkitError(
+            f"`{path}` holds samples that are not finite numbers", hint="convert it to 16-bit wav or flac"
+        )
+    return first, int(rate)
 
 
 def write_flac(path: Path, samples: np.ndarray, sampling_rate: int) -> None:
@@ -76,12 +81,7 @@ def write_flac(path: Path, samples: np.ndarray, sampling_rate: int) -> None:
         soundfile.write(str(path), pcm, sampling_rate, format="FLAC", subtype="PCM_16", compression_level=_FLAC_LEVEL)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         path.unlink(missing_ok=True)
-        free = os.statvfs(path.parent)
-        full = free.f_bavail * free.f_frsize < pcm.nbytes
-        raise SpeechkitError(
-            f"cannot write `{path}`: {'no space left on device' if full else error}",
-            hint="free some disk space and run the same command again" if full else "",
-        ) from None
+        raise disk_error(path, pcm.nbytes, error) from None
 
 
 def _check_file(path: Path) -> None:

@@ -15,19 +15,22 @@ def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
     """Play faster (speed > 1) or slower by polyphase resampling; pitch and formants move along; float32."""
     if speed == 1.0:
         return samples
-    return _resample(samples, SPEED_STEPS, round(speed * SPEED_STEPS))
+    return resample_by(samples, SPEED_STEPS, round(speed * SPEED_STEPS))
 
 
 def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     """Change the sampling rate by polyphase filtering, float32 (S * rate_out / rate_in,)."""
-    return samples if rate_in == rate_out else _resample(samples, rate_out, rate_in)
+    return resample_by(samples, rate_out, rate_in)
 
 
-def _resample(samples: np.ndarray, up: int, down: int) -> np.ndarray:
+def resample_by(samples: np.ndarray, up: int, down: int) -> np.ndarray:
+    """Samples (S,) float32 at `up / down` times the rate, without delay."""
+    if up == down:
+        return samples
     common = gcd(up, down)
     up, down = up // common, down // common
     resampled: np.ndarray = resample_poly(samples, up, down, window=_low_pass(max(up, down)))
-    return resampled.astype(np.float32)
+    return resampled.astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=128)

@@ -146,8 +146,14 @@ class BatchMaker:
         draws: list[augment.Draw | None] = []
         waves: list[np.ndarray] = []
         for utt in utterances:
-            samples, _ = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
-            samples = resample(samples, utt.sampling_rate, rate)
+            samples, found_rate = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
+            if found_rate != utt.sampling_rate:
+                raise SpeechkitError(
+                    f"`{utt.audio}` is sampled at {found_rate} Hz, its manifest says {utt.sampling_rate} Hz",
+                    where=utt.utt_id,
+                    hint="prepare the corpus again",
+                )
+            samples = resample(samples, found_rate, rate)
             chosen = None
             if self.augmentation is not None:
                 chosen = augment.draw(
@@ -194,11 +200,12 @@ class BatchMaker:
     def _frame_labels(self, utt: Utterance, size: int, speed: float) -> Tensor:
         """Token of each frame (T,): a word's frames are shared evenly among its tokens, silence is blank."""
         labels = torch.zeros(size, dtype=torch.int64)
-        frames_per_second = 1000.0 / self.features.hop_ms / speed
+        # not 1000 / hop_ms: a hop is a whole number of samples
+        frames_per_second = self.features.sampling_rate / self.features.hop_samples / speed
         for word in utt.words:
             tokens = self.tokenizer.encode(word.symbol)
             edges = word.start_seconds + word.duration_seconds * np.arange(len(tokens) + 1) / len(tokens)
-            frames = np.round(edges * frames_per_second).astype(int)
+            frames = np.round(edges * frames_per_second).clip(min=0).astype(int)
             for token, start, end in zip(tokens, frames[:-1], frames[1:], strict=True):
                 labels[start : max(start + 1, end)] = token
         return labels

@@ -17,6 +17,7 @@ def _as_text(value: object) -> object:
 
 Text = Annotated[str, pydantic.BeforeValidator(_as_text)]
 Case = Literal["keep", "lower", "upper"]
+_MAX_RANGE_DIGITS = 5  # so that a range is never too long a list
 _WHERE = "keep rows with COLUMN:VALUE; values joined by |, filters by comma; empty keeps all"
 
 
@@ -51,10 +52,10 @@ class FsddStringsConfig(Config):
     list: Text = Field("", description="list files to render, joined by comma; empty draws num_strings new ones")
     num_strings: int = Field(1000, ge=1, description="drawn strings")
     speakers: Text = Field("jackson,nicolas,yweweler,lucas", description="speakers to draw, joined by comma")
-    min_words: int = Field(1, ge=1, description="fewest words of a drawn string")
-    max_words: int = Field(7, ge=1, description="most words of a drawn string")
-    min_gap_ms: int = Field(0, ge=0, description="shortest gap between drawn words")
-    max_gap_ms: int = Field(300, ge=0, description="longest gap between drawn words")
+    min_words: int = Field(1, ge=1, le=1000, description="fewest words of a drawn string")
+    max_words: int = Field(7, ge=1, le=1000, description="most words of a drawn string")
+    min_gap_ms: int = Field(0, ge=0, le=60_000, description="shortest gap between drawn words")
+    max_gap_ms: int = Field(300, ge=0, le=60_000, description="longest gap between drawn words")
     takes: Text = Field("0-49", description="takes to draw from: ranges joined by comma")
     tight_share: float = Field(0.3, ge=0, le=1, description="share of drawn strings whose gaps are 0-20 ms")
     snr_db: Text = Field(
@@ -141,7 +142,8 @@ def parse_ranges(text: str) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()) or int(high or low) < int(low):
-            raise ValueError("expected numbers and ranges such as 0-4,7")
-        numbers += range(int(low), int(high or low) + 1)
+        ends = [low, high] if dash else [low, low]
+        if not all(end.isdecimal() and len(end) <= _MAX_RANGE_DIGITS for end in ends) or int(ends[1]) < int(ends[0]):
+            raise ValueError(f"expected numbers and ranges such as 0-4,7, of up to {_MAX_RANGE_DIGITS} digits")
+        numbers += range(int(ends[0]), int(ends[1]) + 1)
     return numbers

@@ -35,13 +35,7 @@ def plan_epoch(durations: np.ndarray, config: BatchConfig, *, seed: int, epoch: 
     Raises:
         SpeechkitError: an utterance alone is longer than the cap.
     """
-    longest = float(durations.max(initial=0.0))
-    if longest > config.max_seconds:
-        count = int((durations > config.max_seconds).sum())
-        raise SpeechkitError(
-            f"{count} utterances are longer than batch.max_seconds={config.max_seconds:g} (longest: {longest:.1f} s)",
-            hint=f"--set batch.max_seconds={longest:.0f} or more, or leave them out",
-        )
+    check_longest(durations, config)
     gen = rng(seed, "plan", epoch)
     order = gen.permutation(len(durations))
     pool_size = min(config.pool_size, -(-len(order) // _MIN_POOLS))
@@ -50,6 +44,17 @@ def plan_epoch(durations: np.ndarray, config: BatchConfig, *, seed: int, epoch: 
         pool = order[start : start + pool_size]
         batches += pack(pool[np.argsort(durations[pool], kind="stable")], durations, config)
     return [batches[i] for i in gen.permutation(len(batches))]
+
+
+def check_longest(durations: np.ndarray, config: BatchConfig) -> None:
+    """Raise SpeechkitError when an utterance alone is longer than the cap; durations in seconds (N,)."""
+    longest = float(durations.max(initial=0.0))
+    if longest > config.max_seconds:
+        count = int((durations > config.max_seconds).sum())
+        raise SpeechkitError(
+            f"{count} utterances are longer than batch.max_seconds={config.max_seconds:g} (longest: {longest:.1f} s)",
+            hint=f"--set batch.max_seconds={longest:.0f} or more, or leave them out",
+        )
 
 
 def pack(sorted_indices: np.ndarray, durations: np.ndarray, config: BatchConfig) -> list[np.ndarray]:

@@ -72,6 +72,7 @@ def prepare_corpus(config: PrepareConfig, out: Path, *, num_jobs: int = 1, force
         config=config,
         inputs={"source": source, **_list_inputs(config.options)},
         build=build,
+        audio=_audio_elsewhere(config.corpus, source),
         force=force,
     )
     if made:
@@ -82,6 +83,14 @@ def _list_inputs(options: Config) -> dict[str, Path]:
     if not isinstance(options, FsddStringsConfig):
         return {}
     return {f"list{i}": Path(name) for i, name in enumerate(filter(None, options.list.split(",")))}
+
+
+def _audio_elsewhere(corpus: str, source: Path) -> list[Path]:
+    """Audio that the source names but does not hold, so that its changes show, too."""
+    module = importlib.import_module(CORPORA[corpus.partition(":")[0]].partition(":")[0])
+    named_audio = getattr(module, "named_audio", None)
+    paths = cast("list[Path]", named_audio(source)) if named_audio else []
+    return [path for path in paths if not path.is_relative_to(source.resolve())]
 
 
 def _build(config: PrepareConfig, folder: Path, out: Path, *, num_jobs: int) -> None:
@@ -106,7 +115,7 @@ def bad_count_limit(max_bad: str, total: int) -> int:
     Raises:
         ConfigError: neither.
     """
-    match = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]+)?)%", max_bad.strip())
+    match = re.fullmatch(r"([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]+)?)%", max_bad.strip())
     if match is None or (match[2] and float(match[2]) > 100):
         raise ConfigError(f"`--max-bad {max_bad}` is neither a count nor a share", expected="for example 12 or 1%")
     return int(match[1]) if match[1] else int(float(match[2]) * total / 100)

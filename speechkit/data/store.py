@@ -21,6 +21,7 @@ from lhotse.serialization import deserialize_item
 from lhotse.supervision import AlignmentItem
 
 from speechkit.artifact import publish_file
+from speechkit.data.cut_faults import fault_of
 from speechkit.errors import SpeechkitError
 
 CUTS_FILE = "cuts.jsonl.gz"
@@ -102,7 +103,8 @@ def load_cuts(path: Path) -> CutSet:
     """All cuts of a manifest (`*.jsonl.gz`, `*.jsonl`, or an artifact folder that holds `cuts.jsonl.gz`).
 
     Raises:
-        SpeechkitError: missing, empty, truncated, not JSON, not a cut, or an id twice; with file:line.
+        SpeechkitError: missing, empty, truncated, not JSON, not a cut that we read as it is meant, or an id
+            twice; with file:line.
     """
     if path.is_dir():
         path = path / CUTS_FILE
@@ -111,10 +113,12 @@ def load_cuts(path: Path) -> CutSet:
         where = f"{path}:{number}"
         try:
             cut = deserialize_item(orjson.loads(line))
+            fault = fault_of(cut) if isinstance(cut, MonoCut) else f"a {type(cut).__name__} is not a cut of one channel"
         except orjson.JSONDecodeError as error:
             raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
         except (
             KeyError,
+            IndexError,
             TypeError,
             ValueError,
             AttributeError,
@@ -126,8 +130,8 @@ def load_cuts(path: Path) -> CutSet:
                 where=f"{where}  {type(error).__name__}: {error}",
                 expected="one MonoCut per line",
             ) from None
-        if not isinstance(cut, MonoCut):
-            raise SpeechkitError(f"a {type(cut).__name__} is not a cut of one channel", where=where, expected="MonoCut")
+        if fault:
+            raise SpeechkitError(fault, where=where, expected="a MonoCut of the first channel of an audio file")
         if cut.id in cuts:
             raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
         cuts[cut.id] = _resolve(cut, path.parent)
@@ -208,10 +212,8 @@ def _plain(value: object) -> Any:
 
 
 def _resolve(cut: MonoCut, folder: Path) -> MonoCut:
-    source = cut.recording.sources[0] if cut.has_recording else None
-    if source is None:
-        raise SpeechkitError(f"cut `{cut.id}` has no recording")
-    if source.type == "file" and not Path(source.source).is_absolute():
+    source = cut.recording.sources[0]
+    if not Path(source.source).is_absolute():
         source.source = str((folder / source.source).resolve())
     return cut
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import firwin, resample_poly
 
 from speechkit.audio.io import write_flac
 from speechkit.audio.noise import coloured_noise, convolve_rir, mix_at_snr, synthetic_rir
+from speechkit.audio.resample import resample_by
 from speechkit.data import espeak
 from speechkit.data.config_synth import SynthConfig
 from speechkit.data.voices import Speaker
@@ -20,7 +19,6 @@ from speechkit.rng import derive_seed, rng
 
 _MAX_PEAK = 0.95
 _MIN_DENOMINATOR = 200  # steps of the vocal-tract factor are at most 0.5 %
-_HALF_FILTER = 10
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def render_order(order: Order, config: SynthConfig, audio: Path) -> Rendered:
     except espeak.UntimedTextError as error:
         return Rendered(order.utt_id, fault=f"{error.what}: {' '.join(error.where)}")
     up, down = ratio(config.sampling_rate, order.speaker.formant)
-    speech = resample(spoken.samples.astype(np.float32) / 32768, up, down)
+    speech = resample_by(spoken.samples.astype(np.float32) / 32768, up, down)
     gen = rng(config.seed, "render", order.utt_id)
     before, after = (int(gen.uniform(*config.pad_seconds) * config.sampling_rate) for _ in range(2))
     speech = np.concatenate([np.zeros(before, np.float32), speech, np.zeros(after, np.float32)])
@@ -133,21 +131,6 @@ def ratio(sampling_rate: int, formant: float) -> tuple[int, int]:
     finer = -(-_MIN_DENOMINATOR // down)
     up, down = up * finer, round(down * finer * formant)
     return up // gcd(up, down), down // gcd(up, down)
-
-
-def resample(samples: np.ndarray, up: int, down: int) -> np.ndarray:
-    """Samples (S,) float32 at `up / down` times the rate, without delay."""
-    if up == down:
-        return samples
-    resampled: np.ndarray = resample_poly(samples, up, down, window=_lowpass(max(up, down)))
-    return resampled.astype(np.float32, copy=False)
-
-
-@functools.lru_cache(maxsize=64)
-def _lowpass(max_rate: int) -> np.ndarray:
-    # the filter that resample_poly would design, for each utterance again
-    taps: np.ndarray = firwin(2 * _HALF_FILTER * max_rate + 1, 1.0 / max_rate, window=("kaiser", 5.0))
-    return taps.astype(np.float32)
 
 
 def _scaled(marks: Sequence[espeak.Mark], scale: float, offset: int) -> tuple[tuple[str, float, float], ...]:

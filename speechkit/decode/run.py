@@ -14,7 +14,7 @@ from speechkit.data.batch import BatchMaker, utterances_of
 from speechkit.data.store import CUTS_FILE, load_cuts
 from speechkit.decode.config import DecodeConfig
 from speechkit.decode.search import decode_utterances
-from speechkit.models.table import load_trained
+from speechkit.models.table import check_device, load_trained
 
 HYP_FILE = "hyp.jsonl"
 
@@ -29,6 +29,7 @@ def run(
     json_file: Path | None = None,
 ) -> None:
     """Write `out/hyp.jsonl`: one line per utterance with `id`, `text`, `log_prob` of the best path and `frames`."""
+    check_device(config.device)
     trained = load_trained(exp)
     summary: dict[str, object] = {}
 

@@ -51,11 +51,10 @@ class CtcModel(nn.Module):
         return config.weight * max(0.0, 1.0 - progress / config.end_share) if config.end_share else 0.0
 
     def _frame_loss(self, x_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-        # the label in the middle of the feature frames that an encoder frame stands for
-        factor = int(self.encoder.factor)  # type: ignore[arg-type]
+        # the label of the feature frame in the centre of what an encoder frame sees
+        factor, centre = int(self.encoder.factor), int(self.encoder.centre)  # type: ignore[arg-type]
         missing = factor * x_BTD.shape[1] - labels_BT.shape[1]
-        labels_BT = nn.functional.pad(labels_BT, (0, missing), value=IGNORED_LABEL)
-        labels_BT = labels_BT[:, factor // 2 :: factor]
+        labels_BT = nn.functional.pad(labels_BT, (0, missing), value=IGNORED_LABEL)[:, centre::factor]
         logits_BTV = self.frame_output(x_BTD).float()
         loss = nn.functional.cross_entropy(
             logits_BTV.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORED_LABEL, reduction="sum"

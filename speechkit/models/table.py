@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pydantic
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -14,7 +15,7 @@ from torch import nn
 from speechkit.artifact import CONFIG_FILE
 from speechkit.audio.config import FeatureConfig
 from speechkit.config import Config, build_config, parse_yaml
-from speechkit.errors import SpeechkitError
+from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.models.config import ModelConfig
 from speechkit.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -36,6 +37,12 @@ class _Sections(Config):
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
     model: ModelConfig
     features: FeatureConfig
+
+
+def check_device(name: str) -> None:
+    """Raise ConfigError when torch cannot use the device."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda, but torch finds no GPU that it can use", hint="--set device=cpu")
 
 
 def make_model(config: ModelConfig, *, num_mels: int, num_tokens: int) -> nn.Module:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from speechkit.config import Config
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"{value} is even; an odd width keeps the number of frames")
+    return value
+
+
+Kernel = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 Factor = Literal[2, 4, 8]
 
 
@@ -18,7 +27,7 @@ class DsConvConfig(Config):
     kind: Literal["ds_conv"] = "ds_conv"
     dim: int = Field(160, ge=8, description="width of the encoder")
     num_blocks: int = Field(6, ge=1, description="residual blocks")
-    kernel: int = Field(9, ge=1, description="width of the depthwise convolution in encoder frames, odd")
+    kernel: Kernel = Field(9, description="width of the depthwise convolution in encoder frames, odd")
     gated: bool = Field(True, description="gated blocks as in the Conformer; plain ones cost a third per block")
     subsampling: Factor = Field(4, description="feature frames per encoder frame")
     subsampling_channels: int = Field(32, ge=1, description="channels of the 2-D convolutions in front")
@@ -44,10 +53,16 @@ class FastConformerConfig(Config):
     num_blocks: int = Field(6, ge=1, description="conformer blocks")
     num_heads: int = Field(4, ge=1, description="attention heads")
     ff_factor: int = Field(4, ge=1, description="width of the feed-forward layers, in multiples of dim")
-    kernel: int = Field(9, ge=1, description="width of the depthwise convolution in encoder frames, odd")
+    kernel: Kernel = Field(9, description="width of the depthwise convolution in encoder frames, odd")
     subsampling: Literal[4, 8] = Field(8, description="feature frames per encoder frame")
     subsampling_channels: int = Field(32, ge=1, description="channels of the 2-D convolutions in front")
     dropout: Dropout = Field(0.1, description="dropout in each block")
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> FastConformerConfig:
+        if self.dim % (2 * self.num_heads):
+            raise ValueError(f"dim {self.dim} is not a multiple of 2 * num_heads = {2 * self.num_heads}")
+        return self
 
 
 EncoderConfig = Annotated[DsConvConfig | ConvBlstmConfig | FastConformerConfig, Field(discriminator="kind")]

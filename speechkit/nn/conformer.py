@@ -16,7 +16,7 @@ class FastConformerEncoder(nn.Module):
 
     def __init__(self, num_mels: int, config: FastConformerConfig) -> None:
         super().__init__()
-        self.dim, self.factor = config.dim, config.subsampling
+        self.dim, self.factor, self.centre = config.dim, config.subsampling, 0
         self.subsample = ConvSubsampling(
             num_mels, config.dim, factor=config.subsampling, channels=config.subsampling_channels
         )

@@ -19,7 +19,7 @@ ENCODERS: dict[str, Any] = {
 
 
 def make_encoder(num_mels: int, config: EncoderConfig) -> nn.Module:
-    """An encoder with `dim`, `factor` (feature frames per encoder frame) and a forward of two results.
+    """An encoder with `dim`, `factor` and `centre`: its frame t stands for feature frame factor * t + centre.
 
     `forward(features_BTF, num_frames_B)` gives the output (B, T', D) and the encoder frames (B,) int64.
     """

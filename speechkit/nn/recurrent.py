@@ -16,7 +16,7 @@ class ConvBlstmEncoder(nn.Module):
 
     def __init__(self, num_mels: int, config: ConvBlstmConfig) -> None:
         super().__init__()
-        self.dim, self.factor = 2 * (config.dim // 2), config.stack * config.stride
+        self.dim, self.factor, self.centre = 2 * (config.dim // 2), config.stack * config.stride, config.stack // 2
         self.stack, self.stride = config.stack, config.stride
         self.conv1 = nn.Conv1d(num_mels * config.stack, config.dim, 5, padding=2)
         self.conv2 = nn.Conv1d(config.dim, config.dim, 5, stride=config.stride, padding=2)

@@ -1,4 +1,7 @@
-"""Time reduction in front of an encoder; padding never leaks into the frames of an utterance."""
+"""Time reduction in front of an encoder.
+
+In eval mode padding never leaks into the frames of an utterance; in training it enters the batch statistics.
+"""
 
 from __future__ import annotations
 

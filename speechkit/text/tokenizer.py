@@ -134,7 +134,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if kind not in ("char", "word", *_PIECE_KINDS):
         raise SpeechkitError(f"`{folder / KIND_FILE}`: unknown kind `{kind}`")
     tokens = []
-    for number, line in enumerate(_read(folder / TOKENS_FILE).decode("utf-8").split("\n")[:-1], start=1):
+    try:
+        lines = _read(folder / TOKENS_FILE).decode("utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        raise SpeechkitError(f"`{folder / TOKENS_FILE}` is not UTF-8: {error.reason}") from None
+    for number, line in enumerate(lines, start=1):
         symbol, _, token_id = line.rpartition(" ")
         if not symbol or token_id != str(number - 1):
             raise SpeechkitError("not `SYMBOL ID` in the order of the ids", where=f"{folder / TOKENS_FILE}:{number}")

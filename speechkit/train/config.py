@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from speechkit.audio.config import AugmentConfig, FeatureConfig
-from speechkit.config import Config
+from speechkit.config import NEUTRAL, Config
 from speechkit.data.config_batch import BatchConfig
 from speechkit.models.config import CtcConfig, ModelConfig
 
@@ -35,8 +35,13 @@ class OptimConfig(Config):
 class CheckpointConfig(Config):
     """When training is written down."""
 
-    every_steps: int = Field(200, ge=1, description="steps between checkpoints")
-    keep: int = Field(2, ge=1, description="newest checkpoints kept; the older ones serve if the newest is damaged")
+    every_steps: int = Field(200, ge=1, description="steps between checkpoints", json_schema_extra=NEUTRAL)
+    keep: int = Field(
+        2,
+        ge=1,
+        description="newest checkpoints kept; the older ones serve if the newest is damaged",
+        json_schema_extra=NEUTRAL,
+    )
 
 
 class TrainConfig(Config):
@@ -55,9 +60,15 @@ class TrainConfig(Config):
         lt=1,
         description="exponential average of the weights, used for decoding; 0: the last weights",
     )
-    dev_every_steps: int = Field(500, ge=0, description="steps between looks at the dev set; 0: at the end only")
-    log_every_steps: int = Field(50, ge=1, description="steps between log lines; train.jsonl has every step")
+    dev_every_steps: int = Field(
+        500, ge=0, description="steps between looks at the dev set; 0: at the end only", json_schema_extra=NEUTRAL
+    )
+    log_every_steps: int = Field(
+        50, ge=1, description="steps between log lines; train.jsonl has every step", json_schema_extra=NEUTRAL
+    )
     seed: int = Field(0, ge=0, description="decides initial weights, batches, dropout and perturbation")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more change the last bits of the result")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the model runs")
-    num_workers: int = Field(0, ge=0, description="processes that make batches; the result does not depend on it")
+    num_workers: int = Field(
+        0, ge=0, description="processes that make batches; the result does not depend on it", json_schema_extra=NEUTRAL
+    )

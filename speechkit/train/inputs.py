@@ -48,7 +48,7 @@ def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None,
     if double:
         message = f"the training manifests share {len(double)} utterance ids"
         raise SpeechkitError(message, where=double, hint="give each corpus its own ids")
-    utterances = utterances_of(cuts, config.features)
+    utterances = _with_fitting_words(utterances_of(cuts, config.features))
     texts = [utt.text for utt in utterances]
     tokenizer = train_tokenizer(texts, kind=config.tokenizer.kind, size=config.tokenizer.size)
     tokenizer.save(folder / TOKENIZER_FOLDER)
@@ -57,6 +57,23 @@ def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None,
         _tell_infeasible(bad, len(utterances), folder)
     dev_utterances = utterances_of(load_cuts(dev), config.features) if dev is not None else []
     return Inputs(tokenizer, good, dev_utterances)
+
+
+def _with_fitting_words(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Utterances whose word times are dropped, and counted, when their words are not those of the text."""
+    kept, dropped = [], []
+    for utt in utterances:
+        words = tuple(word for word in utt.words if word.symbol)  # an empty symbol marks silence
+        if words and " ".join(word.symbol for word in words) != " ".join(utt.text.split()):
+            dropped.append(utt.utt_id)
+            words = ()
+        kept.append(replace(utt, words=words))
+    if dropped:
+        log.warn(
+            f"{len(dropped)} of {len(utterances)} utterances have word times of other words than their text; "
+            f"their times are not used: {' '.join(dropped[:3])}{' ...' if len(dropped) > 3 else ''}"
+        )
+    return kept
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from speechkit import log
 from speechkit.artifact import make_artifact
 from speechkit.audio.augment import draw_speed
 from speechkit.data.batch import Batch, BatchMaker, Utterance
-from speechkit.data.plan import plan_epoch, plan_stats
+from speechkit.data.plan import check_longest, plan_epoch, plan_stats
 from speechkit.errors import Requeue, SpeechkitError
-from speechkit.models.table import WEIGHTS_FILE, make_model
+from speechkit.models.table import WEIGHTS_FILE, check_device, make_model
 from speechkit.rng import derive_seed
 from speechkit.train.average import Average
 from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors
@@ -47,15 +47,19 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
     folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir}
     sounds = {role: Path(folder) for role, folder in folders.items() if folder is not None}
 
+    check_device(config.device)
+
     def build(folder: Path) -> None:
         torch.set_num_threads(config.threads)
         data = read_inputs(config, train=list(inputs.values())[: len(train)], dev=inputs.get("dev"), folder=folder)
         Trainer(config, data, folder).train()
 
-    make_artifact(out, command="train", config=config, inputs=inputs | sounds, build=build, force=force, resumable=True)
+    make_artifact(out, command="train", config=config, inputs=inputs | sounds, build=build, force=force, resumable=True,
+        scratch=CHECKPOINTS,
+    )  # fmt: skip
 
 
-class _Batches(torch.utils.data.Dataset[Batch]):
+class _Batches(torch.utils.data.Dataset[Batch | SpeechkitError]):
     """The planned batches of one epoch from a position on; made by position, so any worker gives the same."""
 
     def __init__(self, maker: BatchMaker, utterances: list[Utterance], plan: list[np.ndarray], epoch: int) -> None:
@@ -64,11 +68,15 @@ class _Batches(torch.utils.data.Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, index: int) -> Batch:
-        if index >= len(self.plan):
-            raise IndexError(index)
-        torch.set_num_threads(1) if torch.utils.data.get_worker_info() else None
-        return self.maker([self.utterances[i] for i in self.plan[index]], self.epoch)
+    def __getitem__(self, index: int) -> Batch | SpeechkitError:
+        try:
+            return self.maker([self.utterances[i] for i in self.plan[index]], self.epoch)
+        except SpeechkitError as error:  # a worker process would wrap it into a traceback: the loop raises it
+            return error
+
+
+def _use_one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)
 
 
 class Trainer:
@@ -115,10 +123,12 @@ class Trainer:
             plan = plan_epoch(self._durations(epoch), self.config.batch, seed=self.config.seed, epoch=epoch)
             remaining = plan[first : first + num_steps - step]
             dataset = _Batches(self.maker, self.data.train, remaining, epoch)
-            loader: Sequence[Batch] | torch.utils.data.DataLoader[Batch] = dataset  # type: ignore[assignment]
-            if self.config.num_workers:
-                loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=self.config.num_workers)
+            loader = torch.utils.data.DataLoader(
+                dataset, batch_size=None, num_workers=self.config.num_workers, worker_init_fn=_use_one_thread
+            )
             for index, batch in enumerate(loader, start=first + 1):
+                if isinstance(batch, SpeechkitError):
+                    raise batch
                 step += 1
                 yield batch.to(self.device), Position(step, epoch, index)
             epoch, first = epoch + 1, 0
@@ -170,7 +180,7 @@ class Trainer:
                 f"grad norm {record['grad_norm']:.2f}  lr {record['lr']:.2e}  {self.meter.report()}"
             )
             self.meter = Meter()
-        if step % config.checkpoint.every_steps == 0 and step < config.optim.num_steps:
+        if step % config.checkpoint.every_steps == 0 or step == config.optim.num_steps:
             self._checkpoint()
         due = config.dev_every_steps and step % config.dev_every_steps == 0
         if self.data.dev and due and step < config.optim.num_steps:
@@ -196,14 +206,15 @@ class Trainer:
         }
         if self.data.dev:
             summary["dev"] = self._look_at_dev()
+        if not all(value.isfinite().all() for value in self.average.state.values()):
+            raise SpeechkitError("the averaged weights are not finite numbers", hint="lower optim.lr")
         save_tensors(self.average.state, self.folder / WEIGHTS_FILE)
         (self.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-        for path in sorted((self.folder / CHECKPOINTS).glob("*")):
-            path.unlink()
-        if (self.folder / CHECKPOINTS).is_dir():
-            (self.folder / CHECKPOINTS).rmdir()
 
     def _announce(self) -> None:
+        slowest = min(1.0, self.config.augment.speed[0])
+        longest = np.array([utt.duration_seconds / slowest for utt in self.data.train])
+        check_longest(longest, self.config.batch)  # now, not in the epoch that happens to draw the slowest speed
         durations = self._durations(epoch=0)
         plan = plan_epoch(durations, self.config.batch, seed=self.config.seed, epoch=0)
         stats = plan_stats(plan, durations, self.config.batch)

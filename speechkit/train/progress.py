@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from speechkit.artifact import publish_file
 from speechkit.data.batch import Batch
 
 HISTORY_FILE = "train.jsonl"
@@ -37,7 +38,8 @@ def cut_history(path: Path, num_steps: int) -> None:
     """Drop the records after the checkpoint: those steps are made again."""
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines()[:num_steps]
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with publish_file(path) as stream:
+            stream.writelines(line + "\n" for line in lines)
 
 
 @contextmanager

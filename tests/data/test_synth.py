@@ -19,7 +19,8 @@ from speechkit.data.config_synth import SynthConfig
 from speechkit.data.sentences import DIGITS, VOCABULARY, make_sentences
 from speechkit.data.store import audio_path, load_cuts, text_of, words_of
 from speechkit.data.synth import make_orders, run
-from speechkit.data.synth_render import ratio, render_orders, resample
+from speechkit.audio.resample import resample_by
+from speechkit.data.synth_render import ratio, render_orders
 from speechkit.data.voices import draw_speakers, variants_of
 from speechkit.errors import ConfigError, SpeechkitError
 
@@ -230,7 +231,7 @@ def test_the_resampling_ratio_is_within_half_a_percent(rate: int, formant: float
 def test_resampling_keeps_the_place_of_an_impulse() -> None:
     impulse = np.zeros(4410, np.float32)
     impulse[2205] = 1.0
-    found = resample(impulse, 160, 441)
+    found = resample_by(impulse, 160, 441)
     assert int(np.argmax(found)) == 800 and found.dtype == np.float32
 
 

@@ -13,9 +13,9 @@ from speechkit.data.config import FsddConfig, TsvConfig
 from speechkit.data.corpora.items import BadItem, Prepared
 from speechkit.data.corpora.tables import Row, filter_rows, read_table
 from speechkit.data.corpora.tsv import MANIFEST, cuts_from_rows
+from speechkit.data.sentences import DIGITS
 from speechkit.errors import SpeechkitError
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPLIT_OF_SPEAKER = {
     "jackson": "train",
     "nicolas": "train",

@@ -20,7 +20,7 @@ from speechkit import log
 from speechkit.audio.io import read_audio, write_flac
 from speechkit.data.config import FsddStringsConfig, parse_snr
 from speechkit.data.corpora.fsdd import read_rows
-from speechkit.data.corpora.items import BadItem, Prepared, repeated_ids
+from speechkit.data.corpora.items import BadItem, Prepared, is_file_name, repeated_ids
 from speechkit.data.corpora.string_lists import (
     DigitString,
     Take,
@@ -29,7 +29,7 @@ from speechkit.data.corpora.string_lists import (
     spans_text,
     write_strings,
 )
-from speechkit.data.corpora.tables import Row
+from speechkit.data.corpora.tables import MAX_DIGITS, Row
 from speechkit.data.store import Word, make_cut
 from speechkit.errors import SpeechkitError
 from speechkit.rng import rng
@@ -78,8 +78,14 @@ def prepare(source: Path, out: Path, config: FsddStringsConfig, *, num_jobs: int
 
 
 def _take_of(row: Row) -> Take:
-    if not (row["digit"].isdecimal() and row["take"].isdecimal()):
+    if not all(row[name].isdecimal() and len(row[name]) <= MAX_DIGITS for name in ("digit", "take")):
         raise SpeechkitError("`digit` or `take` is not a number", where=row.where)
+    if not is_file_name(row["speaker"]):
+        raise SpeechkitError(
+            f"the speaker {row['speaker']!r:.80} can not be the name of a folder",
+            where=row.where,
+            expected="no slash, no `..`, no leading dot, at most 200 bytes",
+        )
     return Take(row["speaker"], row["text"], int(row["digit"]), int(row["take"]), row["split"])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lhotse import MonoCut
+
+_MAX_NAME_BYTES = 200  # file systems take 255, with the suffix
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,9 @@ def repeated_ids(ids: Iterable[tuple[str, str]]) -> list[BadItem]:
             bad.append(BadItem(where, utt_id, f"the id occurs twice, first at {first[utt_id]}"))
         first.setdefault(utt_id, where)
     return bad
+
+
+def is_file_name(name: str) -> bool:
+    """True when a name out of data may be part of a path: it stays below its folder, on any system."""
+    is_plain = not name.startswith(".") and ".." not in name and not re.search(r"[/\\\x00-\x1f\x7f]", name)
+    return is_plain and 0 < len(name.encode("utf-8", "replace")) <= _MAX_NAME_BYTES

@@ -76,6 +76,12 @@ def prepare(source: Path, out: Path, config: KaldiConfig, *, num_jobs: int) -> P
     return Prepared(cuts, bad, [f"{count} {text}" for text, count in counts.items() if count])
 
 
+def named_audio(source: Path) -> list[Path]:
+    """The audio files that wav.scp names, wherever they lie."""
+    entries = _read_tables(source)[0]["wav.scp"].values()
+    return [_path_of(entry, source) for entry in entries if not entry.value.endswith("|")]
+
+
 def _read_tables(source: Path) -> tuple[Tables, list[BadItem]]:
     missing = [name for name in _NEEDED if not (source / name).is_file()]
     if missing:
@@ -115,7 +121,7 @@ def _list_utterances(tables: Tables) -> tuple[list[Utterance], list[BadItem]]:
             bad.append(BadItem(entry.where, utt_id, "not `UTTERANCE RECORDING START END`"))
             continue
         is_open = end == -1
-        if start < 0 or not (is_open or start < end < float("inf")):
+        if not 0 <= start < float("inf") or not (is_open or start < end < float("inf")):
             bad.append(BadItem(entry.where, utt_id, f"the segment runs from {start:g} to {end:g} s"))
             continue
         utterances.append(Utterance(entry.where, utt_id, recording_id, start, None if is_open else end))
@@ -146,12 +152,16 @@ def _open_audio(entry: Entry, source: Path, config: KaldiConfig) -> tuple[Path, 
         return (
             f"{entry.where}: `{entry.value}` is a command, and commands in data are never executed: write audio files"
         )
-    given = Path(entry.value)
-    path = given if given.exists() else source / given
+    path = _path_of(entry, source)
     try:
-        return path.resolve(), check_audio_file(path, read_end=config.check_audio)
+        return path, check_audio_file(path, read_end=config.check_audio)
     except SpeechkitError as error:
         return f"{entry.where}: {error.what}"
+
+
+def _path_of(entry: Entry, source: Path) -> Path:
+    given = Path(entry.value)
+    return (given if given.exists() else source / given).resolve()
 
 
 def _cut_of(

@@ -15,13 +15,14 @@ import numpy as np
 
 from speechkit.artifact import publish_file
 from speechkit.data.config import FsddStringsConfig, parse_ranges
-from speechkit.data.corpora.items import BadItem, repeated_ids
+from speechkit.data.corpora.items import BadItem, is_file_name, repeated_ids
 from speechkit.data.corpora.tables import Row, read_table
 from speechkit.errors import ConfigError
 from speechkit.rng import rng
 
 _REQUIRED = ("id", "speaker", "text", "recordings", "gaps_ms")
 _WRITTEN = ("id", "split", "speaker", "text", "recordings", "gaps_ms", "word_samples", "samples", "dur")
+_MAX_GAP_DIGITS = 5
 _TIGHT_GAP_MS = 20
 _EDGE_GAPS_MS = (50, 300)  # before the first and after the last word, as in the fixed lists
 
@@ -83,8 +84,11 @@ def read_strings(paths: Iterable[Path], takes: Mapping[str, Take]) -> tuple[list
 def _parse_row(row: Row, takes: Mapping[str, Take]) -> tuple[DigitString | None, list[str]]:
     reasons = [f"empty `{name}`" for name in _REQUIRED if not row[name]]
     gaps = row["gaps_ms"].split(",")
-    if not all(gap.isdecimal() for gap in gaps):
-        return None, reasons or [f"`gaps_ms` holds something else than whole numbers: {row['gaps_ms']}"]
+    if not all(gap.isdecimal() and len(gap) <= _MAX_GAP_DIGITS for gap in gaps):
+        shown = f"{row['gaps_ms']:.80}"
+        return None, reasons or [
+            f"`gaps_ms` holds something else than whole numbers of up to {_MAX_GAP_DIGITS} digits: {shown}"
+        ]
     string = DigitString(
         where=row.where,
         utt_id=row["id"],
@@ -112,8 +116,8 @@ def _faults(string: DigitString, takes: Mapping[str, Take]) -> list[str]:
     others = sorted({takes[name].speaker for name in string.recordings} - {string.speaker})
     if others:
         reasons.append(f"recordings of {', '.join(others)} in a string of {string.speaker}")
-    if "/" in string.utt_id or " " in string.utt_id:
-        reasons.append("the id holds a blank or a slash")
+    if " " in string.utt_id or not is_file_name(string.utt_id):
+        reasons.append("the id can not be the name of a file: a blank, slash, `..`, leading dot, or too long")
     return reasons
 
 

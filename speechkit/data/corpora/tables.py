@@ -9,6 +9,7 @@ from pathlib import Path
 from speechkit.data.corpora.items import BadItem
 from speechkit.errors import ConfigError, SpeechkitError
 
+MAX_DIGITS = 9  # whole numbers of tables: what a manifest can hold
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -28,7 +29,7 @@ class Row:
 
 
 def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[BadItem]]:
-    """The lines of a text file with their numbers (from 1), and those that are not UTF-8.
+    """The lines of a text file with their numbers (from 1), and those that are not UTF-8 or hold a NUL.
 
     Raises:
         SpeechkitError: the file is missing or empty.
@@ -41,6 +42,9 @@ def read_lines(path: Path) -> tuple[list[tuple[int, str]], list[BadItem]]:
         raise SpeechkitError(f"`{path}` is empty")
     lines, bad = [], []
     for number, raw in enumerate(data.removesuffix(b"\n").split(b"\n"), start=1):
+        if b"\0" in raw:
+            bad.append(BadItem(f"{path}:{number}", "-", "the line holds a NUL character"))
+            continue
         try:
             lines.append((number, raw.removesuffix(b"\r").decode("utf-8")))
         except UnicodeDecodeError as error:
@@ -57,7 +61,7 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[list[Row], list[Bad
     """
     lines, bad = read_lines(path)
     if not lines or lines[0][0] != 1:
-        raise SpeechkitError("the header line is not UTF-8", where=f"{path}:1")
+        raise SpeechkitError("the header line is not UTF-8 text", where=f"{path}:1")
     columns = [name.strip() for name in lines[0][1].split("\t")]
     _check_columns(path, columns, required)
     rows = []

@@ -19,7 +19,7 @@ from speechkit import log
 from speechkit.audio.io import AudioInfo, audio_info, read_audio
 from speechkit.data.config import TsvConfig
 from speechkit.data.corpora.items import BadItem, Prepared, repeated_ids
-from speechkit.data.corpora.tables import Row, filter_rows, read_table
+from speechkit.data.corpora.tables import MAX_DIGITS, Row, filter_rows, read_table
 from speechkit.data.store import make_cut
 from speechkit.errors import SpeechkitError
 
@@ -52,6 +52,13 @@ def find_table(source: Path) -> Path:
     if not (source / MANIFEST).is_file():
         raise SpeechkitError(f"no `{MANIFEST}` in `{source}`", expected=f"a folder with {MANIFEST}, or a .tsv file")
     return source / MANIFEST
+
+
+def named_audio(source: Path) -> list[Path]:
+    """The audio files that the rows of a table name, wherever they lie; none when there is no table."""
+    path = source if source.is_file() else source / MANIFEST
+    rows = read_table(path, [])[0] if path.is_file() else []
+    return [_audio_of(row, path.parent) for row in rows if row.get("path")]
 
 
 def cuts_from_rows(rows: list[Row], bad: list[BadItem], folder: Path, *, config: TsvConfig, num_jobs: int) -> Prepared:
@@ -151,4 +158,4 @@ def change_case(text: str, case: str) -> str:
 
 def _custom_fields(fields: dict[str, str], text_column: str) -> dict[str, Any]:
     kept = {k: v for k, v in fields.items() if v and k not in _NOT_CUSTOM and k != text_column}
-    return {k: int(v) if k in _WHOLE_NUMBERS and v.isdecimal() else v for k, v in kept.items()}
+    return {k: int(v) if k in _WHOLE_NUMBERS and v.isdecimal() and len(v) <= MAX_DIGITS else v for k, v in kept.items()}
