@@ -37,7 +37,7 @@ class Config(pydantic.BaseModel):
                 plain[name] = value.deciding_fields()
         return plain
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class _Loader(yaml.SafeLoader):
@@ -49,11 +49,19 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "aliases (`*name`) are not supported", mark)
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, TypeError, AttributeError):  # PyYAML's answers to `!!int abc` and the like
+            problem = f"`{node.value!s:.40}` is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
 
 class _Dumper(yaml.SafeDumper):
     """Quotes text that YAML 1.1 or our loader would not read as text."""
 
 
+_MAX_INT_LENGTH = 1000  # Python itself refuses to read or print some thousand digits
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in [
@@ -69,6 +77,8 @@ for _tag, _pattern, _first in [
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     # YAML 1.1 would read 010 as 8 and stumble over 08
     text = str(loader.construct_scalar(node))
+    if len(text) > _MAX_INT_LENGTH:
+        raise ValueError("too many digits")
     return int(text, 16 if text.startswith("0x") else 10)
 
 
@@ -100,6 +110,8 @@ def parse_yaml(text: str, source: str) -> tuple[Any, dict[tuple[str, ...], int]]
         line = f":{mark.line + 1}" if mark and not source.startswith("--set ") else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"not valid YAML: {problem}", where=f"{source}{line}") from None
+    except RecursionError:
+        raise ConfigError("not valid YAML: sections or lists are nested too deeply", where=source) from None
 
 
 def _walk_lines(node: yaml.Node, path: tuple[str, ...], lines: dict[tuple[str, ...], int], source: str) -> None:

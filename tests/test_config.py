@@ -250,6 +250,33 @@ def test_a_file_that_is_no_config_is_named_with_its_line(tmp_path: Path, text: s
     assert message(tmp_path, text).startswith(f"error: {problem}")
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("!!int abc", "`abc` is no int"),
+        ("!!int", "`` is no int"),
+        ("!!float abc", "`abc` is no float"),
+        ("!!bool maybe", "`maybe` is no bool"),
+        ("!!timestamp x", "`x` is no timestamp"),
+        ("9" * 5000, f"`{'9' * 40}` is no int"),
+        ("0x" + "9" * 5000, f"`0x{'9' * 38}` is no int"),
+        ("[" * 3000, "sections or lists are nested too deeply"),
+    ],
+)
+def test_a_value_that_yaml_can_not_hold_is_a_config_error(tmp_path: Path, value: str, problem: str) -> None:
+    (tmp_path / "c.yaml").write_text(f"limit: {value}\n")
+    for path, overrides in ((tmp_path / "c.yaml", []), (None, [f"limit={value}"])):
+        with pytest.raises(ConfigError) as caught:
+            load_config(Top, path, overrides)
+        assert caught.value.what == f"not valid YAML: {problem}"
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "1e999"])
+def test_numbers_must_be_finite(tmp_path: Path, value: str) -> None:
+    assert "`optim.lr`: input should be" in message(tmp_path, f"optim:\n  lr: {value}\n")
+    assert "`weights.a`: input should be a finite number" in message(tmp_path, f"weights:\n  a: {value}\n")
+
+
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the config"):
         load_config(Top, tmp_path / "absent.yaml")
@@ -270,18 +297,21 @@ TEXTS = st.text() | st.sampled_from(
 )
 OPTIMS = st.builds(
     Optim,
-    lr=st.floats(min_value=1e-300, allow_nan=False),
+    lr=st.floats(min_value=1e-300, allow_infinity=False),
     warmup_steps=st.integers(),
     name=TEXTS,
     nesterov=st.booleans(),
 )
 TREES = st.builds(
     Top,
-    model=st.one_of(st.builds(Small, size=st.integers(min_value=1)), st.builds(Wide, width=st.floats(allow_nan=False))),
+    model=st.one_of(
+        st.builds(Small, size=st.integers(min_value=1)),
+        st.builds(Wide, width=st.floats(allow_nan=False, allow_infinity=False)),
+    ),
     optim=OPTIMS,
     stages=st.lists(OPTIMS, max_size=2),
     limit=st.none() | st.integers(),
-    weights=st.dictionaries(TEXTS, st.floats(allow_nan=False), max_size=3),
+    weights=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from speechkit.errors import CheckFailed, ConfigError, Requeue, SpeechkitError, missing_package
+from speechkit.errors import CheckFailed, ConfigError, Requeue, SpeechkitError, disk_error, missing_package
 
 
 def test_a_message_has_what_where_expected_and_hint() -> None:
@@ -37,3 +39,12 @@ def test_a_missing_package_names_the_extra_to_install() -> None:
     assert error.render() == (
         "error: decoding with --lm needs the package `kenlm`, which is not installed\nhint: pip install 'speechkit[lm]'"
     )
+
+
+def test_a_failed_write_tells_whether_the_disk_is_full(tmp_path: Path) -> None:
+    full = disk_error(tmp_path / "a", 1 << 62, OSError("odd"))
+    assert full.render().splitlines() == [
+        f"error: cannot write `{tmp_path / 'a'}`: no space left on device",
+        "hint: free some disk space and run the same command again",
+    ]
+    assert disk_error(tmp_path / "a", 0, OSError("odd")).render() == f"error: cannot write `{tmp_path / 'a'}`: odd"

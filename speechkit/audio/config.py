@@ -46,9 +46,7 @@ class FeatureConfig(Config):
         if not self.low_hz < high <= self.sampling_rate / 2:
             raise ValueError(f"low_hz {self.low_hz} < high_hz {high} <= half of sampling_rate must hold")
         if not 1 <= self.hop_samples <= self.frame_samples:
-            raise ValueError(
-                f"hop_ms {self.hop_ms} must be at least one sample and at most frame_ms {self.frame_ms}"
-            )
+            raise ValueError(f"hop_ms {self.hop_ms} must be at least one sample and at most frame_ms {self.frame_ms}")
         return self
 
 

@@ -17,6 +17,7 @@ from speechkit import log
 from speechkit.artifact import make_artifact, publish_file
 from speechkit.config import Config, load_config
 from speechkit.data.config import CORPUS_CONFIGS, FsddStringsConfig, PrepareConfig
+from speechkit.data.corpora import kaldi, tsv
 from speechkit.data.corpora.items import BadItem, Prepared
 from speechkit.data.store import load_cuts, save_manifests
 from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError
@@ -87,9 +88,9 @@ def _list_inputs(options: Config) -> dict[str, Path]:
 
 def _audio_elsewhere(corpus: str, source: Path) -> list[Path]:
     """Audio that the source names but does not hold, so that its changes show, too."""
-    module = importlib.import_module(CORPORA[corpus.partition(":")[0]].partition(":")[0])
-    named_audio = getattr(module, "named_audio", None)
-    paths = cast("list[Path]", named_audio(source)) if named_audio else []
+    if corpus.startswith("lhotse:"):
+        return []
+    paths = kaldi.named_audio(source) if corpus == "kaldi" else tsv.named_audio(source)
     return [path for path in paths if not path.is_relative_to(source.resolve())]
 
 

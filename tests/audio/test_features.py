@@ -84,3 +84,12 @@ def test_mel_bands_agree_with_torchaudio() -> None:
 def test_a_band_above_half_the_sampling_rate_is_refused() -> None:
     with pytest.raises(pydantic.ValidationError, match="half of sampling_rate"):
         FeatureConfig(sampling_rate=8000, high_hz=5000)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"hop_ms": 0.01}, {"frame_ms": 5.0, "hop_ms": 10.0}, {"frame_ms": 0.01, "hop_ms": 0.01}, {"hop_ms": float("inf")}],
+)
+def test_a_hop_is_at_least_a_sample_and_at_most_a_frame(fields: dict[str, float]) -> None:
+    with pytest.raises(pydantic.ValidationError, match="hop_ms"):
+        FeatureConfig(**fields)  # type: ignore[arg-type]

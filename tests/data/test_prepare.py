@@ -55,6 +55,30 @@ def test_manifests_and_summary_are_written_and_bad_items_are_listed(
     assert len(load_cuts(out)) == 3
 
 
+@pytest.mark.parametrize("corpus", ["tsv", "kaldi"])
+def test_changed_audio_that_the_source_only_names_is_noticed(
+    tmp_path: Path, corpus: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio, source, out = make_wav(tmp_path / "audio/a.wav", 1.0), tmp_path / "list", tmp_path / "out"
+    if corpus == "tsv":
+        source = make_table(tmp_path / "t.tsv", COLUMNS, "u1 audio/a.wav ann one")
+    else:
+        source.mkdir()
+        for name, value in (("wav.scp", str(audio)), ("text", "one"), ("utt2spk", "ann")):
+            (source / name).write_text(f"u1 {value}\n")
+    run(source, out, corpus=corpus)
+    run(source, out, corpus=corpus)
+    assert "up to date" in capsys.readouterr().out
+    make_wav(audio, 2.0)
+    run(source, out, corpus=corpus)
+    assert load_cuts(out)["u1"].duration == 2.0
+
+
+def test_counts_of_thousands_of_digits_are_config_errors() -> None:
+    with pytest.raises(ConfigError, match="neither a count nor a share"):
+        bad_count_limit("9" * 5000, 1)
+
+
 def test_skipped_items_are_in_the_log(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from speechkit import log
 

@@ -88,3 +88,56 @@ def test_fields_that_can_not_be_stored_leave_no_file(audio: Path, tmp_path: Path
     save_cuts([make_cut("u1", audio, custom={"x": {"y": [1]}})], tmp_path / "cuts.jsonl.gz")
     stored = json.loads(gzip.decompress((tmp_path / "cuts.jsonl.gz").read_bytes()))
     assert stored["supervisions"][0]["custom"] == {"x": {"y": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "problem"),
+    [
+        (["id"], 5, "the id 5 is no text"),
+        (["channel"], 1, "channel 1 is not the first one"),
+        (["channel"], None, "channel None is not the first one"),
+        (["start"], -0.5, "`start` is -0.5"),
+        (["start"], None, "`start` is None"),
+        (["start"], "0", "`start` is '0'"),
+        (["duration"], None, "`duration` is None"),
+        (["duration"], "1", "`duration` is '1'"),
+        (["duration"], 0, "`duration` is 0"),
+        (["recording"], None, ""),
+        (["recording", "sampling_rate"], 0, "`sampling_rate` is 0"),
+        (["recording", "sampling_rate"], 8000.5, "`sampling_rate` is 8000.5"),
+        (["recording", "sampling_rate"], "8000", "`sampling_rate` is '8000'"),
+        (["recording", "sources"], [], ""),
+        (["recording", "sources", 0, "source"], 5, "from 5, not a file"),
+        (["recording", "sources", 0, "type"], "command", "the audio is a 'command'"),
+        (["recording", "sources", 0, "channels"], [], "`channels` of the source is []"),
+        (["recording", "transforms"], [{"name": "Speed", "kwargs": {"factor": 1.1}}], "has `transforms`"),
+        (["recording", "transforms"], [{"name": "Resample", "kwargs": {}}], ""),
+        (["supervisions", 0, "start"], None, ""),
+        (["supervisions", 0, "duration"], "1", ""),
+        (["supervisions", 0, "alignment", "word", 0, 1], "x", "alignment `word`: start 'x'"),
+        (["supervisions", 0, "alignment", "word", 0, 2], None, "alignment `word`: start 0.0 or duration None"),
+    ],
+)
+def test_what_would_be_misread_is_refused_with_its_line(
+    audio: Path, tmp_path: Path, keys: list[str | int], value: object, problem: str
+) -> None:
+    path = tmp_path / "cuts.jsonl"
+    save_cuts([make_cut("u1", audio), make_cut("u2", audio, tiers={"word": [Word("one", 0.0, 0.5)]})], path)
+    first, second = gzip.decompress(path.read_bytes()).splitlines()
+    cut = json.loads(second)
+    node = cut
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_bytes(first + b"\n" + json.dumps(cut).encode() + b"\n")
+    with pytest.raises(SpeechkitError) as caught:
+        load_cuts(path)
+    assert problem in caught.value.what
+    assert caught.value.where[0].startswith(f"{path}:2")
+
+
+def test_a_file_of_one_channel_may_bear_another_number(audio: Path, tmp_path: Path) -> None:
+    cut = make_cut("u1", audio)
+    cut.channel, cut.recording.sources[0].channels = 3, [3]
+    save_cuts([cut], tmp_path / "cuts.jsonl")
+    assert load_cuts(tmp_path / "cuts.jsonl")["u1"].channel == 3

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechkit.audio.io import audio_info, read_audio
+from speechkit.audio.resample import resample_by
 from speechkit.data import synth
 from speechkit.data.config_synth import SynthConfig
 from speechkit.data.sentences import DIGITS, VOCABULARY, make_sentences
 from speechkit.data.store import audio_path, load_cuts, text_of, words_of
 from speechkit.data.synth import make_orders, run
-from speechkit.audio.resample import resample_by
 from speechkit.data.synth_render import ratio, render_orders
 from speechkit.data.voices import draw_speakers, variants_of
 from speechkit.errors import ConfigError, SpeechkitError

@@ -201,3 +201,11 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
     assert "unknown kind `morse`" in problem()
     (tmp_path / "tokenizer.json").write_text("[]")
     assert "does not tell the kind" in problem()
+
+
+def test_tokens_that_are_not_utf_8_are_named(tmp_path: Path) -> None:
+    tokenizer_of("char").save(tmp_path)
+    with (tmp_path / "tokens.txt").open("ab") as stream:
+        stream.write(b"\xff 99\n")
+    with pytest.raises(SpeechkitError, match=r"tokens\.txt` is not UTF-8"):
+        load_tokenizer(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from make import make_fsdd_clone, make_table
+from make import make_fsdd_clone, make_table, make_wav
 
 from speechkit.config import load_config
 from speechkit.data.config import FsddStringsConfig, parse_ranges, parse_snr
@@ -125,11 +125,16 @@ def test_several_lists_are_joined(clone: Path, tmp_path: Path) -> None:
         ("s2 theo three theo-3-07 9,9", "no recording `theo-3-07`"),
         ("s2 theo four theo-3-01 9,9", "the recordings say `three`, the text is `four`"),
         ("s2 theo three theo-3-01 9", "1 gaps for 1 recordings, 2 expected"),
-        ("s2 theo three theo-3-01 9,x", "`gaps_ms` holds something else than whole numbers: 9,x"),
-        ("s2 theo three theo-3-01 9,-4", "`gaps_ms` holds something else than whole numbers: 9,-4"),
+        ("s2 theo three theo-3-01 9,x", "`gaps_ms` holds something else than whole numbers of up to 5 digits: 9,x"),
+        ("s2 theo three theo-3-01 9,-4", "`gaps_ms` holds something else than whole numbers of up to 5 digits: 9,-4"),
         ("s2 george three theo-3-01 9,9", "recordings of theo in a string of george"),
         ("s2 theo - theo-3-01 9,9", "empty `text`; "),
-        ("s/2 theo three theo-3-01 9,9", "the id holds a blank or a slash"),
+        ("s/2 theo three theo-3-01 9,9", "the id can not be the name of a file"),
+        ("../s2 theo three theo-3-01 9,9", "the id can not be the name of a file"),
+        (".s2 theo three theo-3-01 9,9", "the id can not be the name of a file"),
+        ("s\0002 theo three theo-3-01 9,9", "the line holds a NUL character"),
+        (f"s2 theo three theo-3-01 9,{'9' * 20}", "`gaps_ms` holds something else"),
+        (f"s2 theo three theo-3-01 9,{'9' * 5000}", "`gaps_ms` holds something else"),
         ("s1 theo three theo-3-01 9,9", "the id occurs twice"),
         ("s2 theo three", "3 fields, 5 expected"),
     ],
@@ -169,6 +174,8 @@ def test_an_unreadable_take_spoils_its_strings_only(tmp_path: Path) -> None:
         (["speakers=zoe,theo"], "no recordings of `zoe`\nexpected: speakers=george,jackson,theo"),
         (["takes=7"], "jackson has no take 7 of digit 0"),
         (["min_words=4", "max_words=3"], "min_words 4 is above max_words 3"),
+        (["takes=0-9999999999"], "of up to 5 digits"),
+        (["max_gap_ms=99999999999999999999"], "less than or equal to 60000"),
         (["takes=4-1"], "expected numbers and ranges"),
         (["snr_db=loud"], "expected a number, LOW:HIGH or none"),
         (["tight_share=1.5"], "less than or equal to 1"),
@@ -180,6 +187,33 @@ def test_options_that_can_not_work_are_config_errors(
     with pytest.raises(ConfigError) as caught:
         render(clone, tmp_path / "out", *options)
     assert problem in caught.value.render()
+
+
+@pytest.mark.parametrize("speaker", ["../../escape", "/tmp", "..", ".hidden", "a/b", "a\\b"])
+def test_a_speaker_never_leads_out_of_the_output_folder(tmp_path: Path, speaker: str) -> None:
+    make_wav(tmp_path / "in" / "a.wav")
+    table = make_table(
+        tmp_path / "in" / "manifest.tsv",
+        "path id speaker text digit take split official",
+        f"a.wav u1 {speaker} one 1 0 train train",
+    )
+    strings = make_table(tmp_path / "l.tsv", COLUMNS, f"s1 {speaker} one u1 9,9")
+    with pytest.raises(SpeechkitError, match="can not be the name of a folder") as caught:
+        render(tmp_path / "in", tmp_path / "out", f"list={strings}")
+    assert caught.value.where == [f"{table}:2"]
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("column", ["digit", "take"])
+def test_numbers_of_thousands_of_digits_are_named(tmp_path: Path, column: str) -> None:
+    make_wav(tmp_path / "a.wav")
+    values = {"digit": "1", "take": "0", column: "1" * 5000}
+    columns = "path id speaker text digit take split official"
+    table = make_table(
+        tmp_path / "manifest.tsv", columns, f"a.wav u1 ann one {values['digit']} {values['take']} train train"
+    )
+    with pytest.raises(SpeechkitError, match=f"`digit` or `take` is not a number\n  {table}:2"):
+        render(tmp_path, tmp_path / "out", "num_strings=1", "speakers=ann")
 
 
 def test_recordings_of_two_rates_are_refused(tmp_path: Path) -> None:

@@ -109,11 +109,13 @@ def test_utterances_that_one_of_the_files_lacks_are_listed(folder: Path) -> None
 def test_malformed_lines_are_listed_by_file_and_line(folder: Path) -> None:
     write(
         folder,
-        segments="a r2 0.5 1.25\nb r2 1.25\nc r2 1 x\nd r2 1.5 1.5\ne r2 -3 1\nf r9 0 1\ng r2 1 2.5\na r2 0 1\n\n",
-        text="".join(f"{i} one\n" for i in "acdefg") + "b\n",
-        utt2spk="".join(f"{i} ann\n" for i in "abcdefg"),
+        segments="a r2 0.5 1.25\nb r2 1.25\nc r2 1 x\nd r2 1.5 1.5\n"
+        "e r2 -3 1\nf r9 0 1\ng r2 1 2.5\na r2 0 1\n\nh r2 nan -1\n",
+        text="".join(f"{i} one\n" for i in "acdefgh") + "b\n",
+        utt2spk="".join(f"{i} ann\n" for i in "abcdefgh"),
     )
     assert faults(folder) == [
+        "segments:10  h  the segment runs from nan to -1 s",
         "segments:2  b  not `UTTERANCE RECORDING START END`",
         "segments:3  c  not `UTTERANCE RECORDING START END`",
         "segments:4  d  the segment runs from 1.5 to 1.5 s",
@@ -122,7 +124,7 @@ def test_malformed_lines_are_listed_by_file_and_line(folder: Path) -> None:
         "segments:7  g  the segment ends at 2.5 s, the audio at 2 s",
         f"segments:8  a  the key occurs twice, first at {folder}/segments:1",
         "segments:9  -  an empty line",
-        "text:7  b  nothing after the key",
+        "text:8  b  nothing after the key",
     ]
     assert [cut.id for cut in read(folder).cuts] == ["a"]
 

@@ -185,3 +185,9 @@ def test_files_of_several_channels_are_counted(folder: Path) -> None:
     make_wav(folder / "c.wav", channels=2)
     make_table(folder / "manifest.tsv", "id path speaker text", "u1 c.wav ann one", "u2 a.wav ann one")
     assert read(folder).notes == ["1 files have more than one channel: the first is used"]
+
+
+def test_whole_numbers_too_long_for_a_manifest_stay_texts(folder: Path) -> None:
+    make_table(folder / "manifest.tsv", "id path speaker text age", f"u1 a.wav ann one {'9' * 5000}")
+    (cut,) = read(folder).cuts
+    assert cut.supervisions[0].custom == {"age": "9" * 5000}
