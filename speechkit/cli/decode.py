@@ -26,7 +26,7 @@ def decode(
 ) -> None:
     """Recognise a manifest: OUT/hyp.jsonl has `id` and `text` of each utterance.
 
-    Example: speechkit decode data/test --exp exp/ctc --out exp/ctc/decode
+    Example: speechkit decode data/test --exp exp/ctc --out exp/ctc-test
     """
     from speechkit.config import load_config
     from speechkit.decode.config import DecodeConfig

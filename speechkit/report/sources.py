@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from speechkit.artifact import CONFIG_FILE, RUN_FILE
+from speechkit.artifact import CONFIG_FILE
 from speechkit.errors import SpeechkitError
+from speechkit.fingerprint import RUN_FILE
 
 HISTORY_FILE = "train.jsonl"
 NEEDED = ("wer", "num_ref_words", "sub", "ins", "del", "num_utterances")

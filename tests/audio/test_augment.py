@@ -76,6 +76,7 @@ def test_speed_is_drawn_in_the_range_and_capped_for_short_utterances() -> None:
     capped = [draw_speed(ALL, seed=0, epoch=0, utt_id=str(i), max_speed=1.06) for i in range(200)]
     assert max(capped) == 1.05
     assert draw(ALL, seed=0, epoch=0, utt_id="7").speed == speeds[7]
+    assert draw_speed(AugmentConfig(speed=(1.25, 1.25)), seed=0, epoch=0, utt_id="a", max_speed=1.1) == 1.1
 
 
 def test_down_sampling_removes_what_the_lower_rate_cannot_hold() -> None:

@@ -68,3 +68,11 @@ def test_samples_that_would_clip_are_refused_and_nothing_is_written(tmp_path: Pa
     with pytest.raises(SpeechkitError, match="reach"):
         write_flac(tmp_path / "a.flac", np.array([0.0, bad], np.float32), 8000)
     assert not (tmp_path / "a.flac").exists()
+
+
+def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    samples = np.zeros(100, np.float32)
+    samples[40] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    with pytest.raises(SpeechkitError, match=r"a\.wav` holds samples that are not finite numbers"):
+        read_audio(tmp_path / "a.wav")

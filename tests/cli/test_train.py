@@ -58,6 +58,11 @@ def test_show_config_prints_every_key_with_its_meaning(place: Path, run_speechki
     assert not (place / "exp").exists()
 
 
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
@@ -68,6 +73,8 @@ def test_show_config_prints_every_key_with_its_meaning(place: Path, run_speechki
         (["train", "conf.yaml", "--train", "tones", "--out", "e", "--set", "optm.lr=1"], 2, "did you mean `optim`"),
         (["train", "conf.yaml", "--train", "tones", "--out", "e", "--set", "optim.lr=fast"], 2, "optim.lr"),
         (["train", "conf.yaml", "--train", "tones", "--out", "e", "--set", "model.encoder.kind=x"], 2, "ds_conv"),
+        (["train", "conf.yaml", "--train", "tones", "--out", "e", "--set", "model.encoder.kernel=8"], 2, "8 is even"),
+        (["train", "conf.yaml", "--train", "tones", "--out", "e", "--set", "device=cuda"], 2, "no GPU that it can use"),
         (["train", "conf.yaml", "--train", "empty", "--out", "e"], 1, "holds no cuts"),
         (["train", "conf.yaml", "--train", "broken", "--out", "e"], 1, "it is truncated"),
         (

@@ -119,3 +119,28 @@ def test_the_mel_bands_of_each_utterance_are_warped_as_drawn(tmp_path: Path) -> 
 
     # bands that begin and end higher: the tone lies in a lower one
     assert peak_band(0.8) > peak_band(1.0) > peak_band(1.2)
+
+
+def test_a_file_at_another_rate_than_its_manifest_is_refused(tmp_path: Path) -> None:
+    path = make_wav(tmp_path / "a.wav", 0.5, 8000)
+    utterances = utterances_of([make_cut("a", path)], FEATURES)
+    make_wav(path, 0.5, 16000)
+    with pytest.raises(SpeechkitError, match="is sampled at 16000 Hz, its manifest says 8000 Hz"):
+        BatchMaker(_tokenizer(), FEATURES)(utterances)
+
+
+def test_frame_labels_do_not_drift_where_a_hop_is_not_a_whole_number_of_samples(tmp_path: Path) -> None:
+    features = FeatureConfig(sampling_rate=11025, num_mels=20)  # 10 ms are 110.25 samples
+    words = {"word": [Word("one", 19.0, 0.5)]}
+    cut = make_cut("a", make_wav(tmp_path / "a.wav", 20.0, 11025), text="one", tiers=words)
+    labels = BatchMaker(_tokenizer(), features)(utterances_of([cut], features)).frame_labels_BT
+    assert labels is not None
+    assert int((labels[0] > 0).nonzero()[0]) == round(19.0 * 11025 / 110)
+
+
+def test_words_before_the_start_of_the_cut_label_nothing_at_its_end(tmp_path: Path) -> None:
+    words = {"word": [Word("one", -0.3, 0.2), Word("two", 0.1, 0.1)]}
+    cut = make_cut("a", make_wav(tmp_path / "a.wav", 0.5), text="one two", tiers=words)
+    labels = BatchMaker(_tokenizer(), FEATURES)(utterances_of([cut], FEATURES)).frame_labels_BT
+    assert labels is not None
+    assert not labels[0, 25:].any()

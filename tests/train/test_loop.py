@@ -284,3 +284,66 @@ def test_every_epoch_has_all_utterances_in_batches_of_its_own(conf: Path, tones:
         epochs.setdefault(position.epoch, []).append(tuple(batch.utt_ids))
     assert [len({utt_id for ids in batches for utt_id in ids}) for batches in epochs.values()] == [24] * 3
     assert len({frozenset(batches) for batches in epochs.values()}) == 3
+
+
+def test_options_that_cannot_change_the_result_keep_the_checkpoints_and_the_artifact(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step, made = loop.Trainer._step, []
+
+    def die(self: loop.Trainer, batch: object) -> object:
+        made.append(self.position.step)
+        if len(made) == 13:
+            raise KeyboardInterrupt
+        return step(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Trainer, "_step", die)
+    with pytest.raises(KeyboardInterrupt):
+        _train(conf, tones, tmp_path / "a")
+    _train(conf, tones, tmp_path / "a", "log_every_steps=7", "checkpoint.keep=3")
+    assert made == [*range(13), *range(10, 24)]
+    _train(conf, tones, tmp_path / "a", "dev_every_steps=3")
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_a_failed_publication_does_not_cost_the_training(
+    conf: Path, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from speechkit import artifact
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artifact, "_flush", full)
+    with pytest.raises(OSError, match="No space"):
+        _train(conf, tones, tmp_path / "a")
+    monkeypatch.undo()
+    monkeypatch.setattr(loop.Trainer, "_step", lambda *_: pytest.fail("a step was made again"))
+    assert len(_train(conf, tones, tmp_path / "a")) == 24
+    assert not (tmp_path / "a/checkpoints").exists()
+
+
+def test_utterances_that_some_speed_would_make_too_long_are_refused_before_the_first_step(
+    conf: Path, tones: Path, tmp_path: Path
+) -> None:
+    longest = max(cut.duration for cut in load_cuts(tones))
+    with pytest.raises(SpeechkitError, match=r"longer than batch\.max_seconds"):
+        _train(conf, tones, tmp_path / "a", f"batch.max_seconds={1.05 * longest}", "augment.speed=[0.9, 1.1]")
+    assert not (tmp_path / "a.partial" / HISTORY_FILE).exists()
+
+
+def test_word_times_of_other_words_are_not_used_and_counted(conf: Path, tones: Path, tmp_path: Path) -> None:
+    cuts = list(load_cuts(tones))
+    for cut in cuts[:2]:
+        cut.supervisions[0].text = " ".join(["high"] * len(cut.supervisions[0].text.split()))
+    cuts[0].supervisions[0].text = "low high low high"
+    save_manifests(cuts, tmp_path / "odd")
+    _train(conf, tmp_path / "odd", tmp_path / "a", "optim.num_steps=2")
+    assert "of 24 utterances have word times of other words than their text" in (tmp_path / "a/log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_bad_audio_in_a_worker_process_is_the_same_plain_error(conf: Path, tones: Path, tmp_path: Path) -> None:
+    (tones / "audio/tone0-003.flac").unlink()
+    with pytest.raises(SpeechkitError, match=r"tone0-003\.flac` does not exist$"):
+        _train(conf, tones, tmp_path / "a", "num_workers=1")
