@@ -159,7 +159,7 @@ def _apply_override(tree: dict[str, Any], origin: dict[tuple[str, ...], str], ov
     keys = tuple(key.strip().split("."))
     if not equals or not all(keys):
         raise ConfigError(f"`--set {override}` is not key=value", expected="for example --set optim.lr=1e-3")
-    value, _ = parse_yaml(text, f"--set {override}")
+    value, _ = parse_yaml(text, f"--set {override:.80}")
     if value == {} and not text.strip().startswith("{"):  # empty, or what YAML takes for a comment
         value = text.strip()
     node = tree

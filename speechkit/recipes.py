@@ -38,7 +38,7 @@ def new_recipe(name: str, out: Path | None = None) -> Path:
     if out.exists() or out.is_symlink():
         raise SpeechkitError(f"`{out}` exists already", hint="choose another name or --out, or move it away yourself")
     is_shared = out.absolute().parent.name == "egs"
-    partial = out.with_name(f".{out.name}.partial")
+    partial = out.with_name(f".{out.name}.speechkit-partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

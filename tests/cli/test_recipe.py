@@ -47,6 +47,14 @@ def test_a_new_recipe_stands_in_egs_and_shares_the_shell_library(here: Path) -> 
     assert not [name for name in files_in(here) if "@name@" in (here / name).read_text()]
 
 
+def test_a_hidden_folder_of_the_user_is_left_alone(here: Path) -> None:
+    mine = here / "egs" / ".mine.partial" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    new_recipe("mine")
+    assert mine.read_text() == "mine"
+
+
 def test_an_existing_shell_library_is_left_alone(here: Path) -> None:
     (here / "tools").mkdir()
     (here / "tools" / "recipe.sh").write_text("# mine\n")
