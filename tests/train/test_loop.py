@@ -1,5 +1,7 @@
 """Training: the same loss sequence whatever interrupts it, and clear words about data it cannot use."""
 
+# above 300 lines: tests mirror the package, and the loop is where interruption, data and averaging meet
+
 from __future__ import annotations
 
 import json
