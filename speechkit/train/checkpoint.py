@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from speechkit import log
-from speechkit.errors import SpeechkitError
+from speechkit.errors import disk_error
 from speechkit.train.average import Average
 
 _PREFIX = "step-"
@@ -66,12 +66,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: dict[st
         save_file(contiguous, str(path), metadata=metadata)
     except SafetensorError as error:
         path.unlink(missing_ok=True)
-        free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
-        full = free < sum(value.nbytes for value in contiguous.values())
-        raise SpeechkitError(
-            f"cannot write `{path}`: {'no space left on device' if full else error}",
-            hint="free some disk space; the same command goes on from the last checkpoint",
-        ) from None
+        raise disk_error(path, sum(value.nbytes for value in contiguous.values()), error) from None
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 
