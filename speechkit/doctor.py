@@ -155,7 +155,7 @@ def check_espeak() -> Check:
     """The voice of `speechkit data synth` (extra `synth`)."""
     version = version_of("espeakng-loader")
     if version is None:
-        return Check("espeak", "missing", "for `speechkit data synth`: pip install 'speechkit[synth]'")
+        return Check("espeak", "missing", "for `speechkit data synth`: in the checkout, pip install -e '.[synth]'")
     return Check("espeak", "ok", f"espeakng-loader {version}")
 
 
@@ -223,7 +223,7 @@ def check_slurm() -> Check:
     if len(found) == len(SLURM_COMMANDS):
         return Check("slurm", "ok", ", ".join(found))
     if not found:
-        return Check("slurm", "missing", "recipes run with `--cmd local`")
+        return Check("slurm", "missing", "recipes run on this machine")
     absent = ", ".join(name for name in SLURM_COMMANDS if name not in found)
     return Check("slurm", "PROBLEM", f"found {', '.join(found)}, but not {absent}", "put them all on PATH")
 

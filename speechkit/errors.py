@@ -76,7 +76,7 @@ def missing_package(package: str, extra: str, purpose: str) -> ConfigError:
     """The error for an optional package that is not installed."""
     return ConfigError(
         f"{purpose} needs the package `{package}`, which is not installed",
-        hint=f"pip install 'speechkit[{extra}]'",
+        hint=f"in the checkout: pip install -e '.[{extra}]'",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from speechkit import log
@@ -63,12 +63,13 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: dict[st
     """
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
-        save_file(contiguous, str(path), metadata=metadata)
-    except SafetensorError as error:
+        with path.open("wb") as stream:
+            stream.write(save(contiguous, metadata=metadata))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
         path.unlink(missing_ok=True)
         raise disk_error(path, sum(value.nbytes for value in contiguous.values()), error) from None
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 def load_checkpoint(folder: Path, *, model: nn.Module, average: Average, optimizer: torch.optim.Optimizer) -> Position:
