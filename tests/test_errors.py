@@ -37,7 +37,8 @@ def test_a_missing_package_names_the_extra_to_install() -> None:
     error = missing_package("kenlm", "lm", "decoding with --lm")
     assert error.exit_code == 2
     assert error.render() == (
-        "error: decoding with --lm needs the package `kenlm`, which is not installed\nhint: in the checkout: pip install -e '.[lm]'"
+        "error: decoding with --lm needs the package `kenlm`, which is not installed\n"
+        "hint: in the checkout: pip install -e '.[lm]'"
     )
 
 

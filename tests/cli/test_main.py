@@ -57,7 +57,8 @@ EXCEPTIONS: dict[str, tuple[BaseException, int, str]] = {
     "package": (
         missing_package("kenlm", "lm", "`--lm`"),
         2,
-        "error: `--lm` needs the package `kenlm`, which is not installed\nhint: in the checkout: pip install -e '.[lm]'\n",
+        "error: `--lm` needs the package `kenlm`, which is not installed\n"
+        "hint: in the checkout: pip install -e '.[lm]'\n",
     ),
     "check": (CheckFailed("WER 12.0 is above 10.0"), 3, "error: WER 12.0 is above 10.0\n"),
     "requeue": (Requeue("checkpointed at step 3"), 85, "error: checkpointed at step 3\n"),
