@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def engine() -> None:
-    pytest.importorskip("espeakng_loader", reason="pip install 'speechkit[synth]'")
+    pytest.importorskip("espeakng_loader", reason="pip install -e '.[synth]'")
 
 
 def test_a_corpus_is_made_and_found_up_to_date(run_speechkit: Run, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ TEXT = "this happy woman paints your bird"
 
 @pytest.fixture(autouse=True)
 def engine() -> None:
-    pytest.importorskip("espeakng_loader", reason="pip install 'speechkit[synth]'")
+    pytest.importorskip("espeakng_loader", reason="pip install -e '.[synth]'")
 
 
 def timed(text: str, setting: Setting) -> tuple[list[Mark], list[Mark], Spoken]:
@@ -185,5 +185,5 @@ def without_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_missing_engine_names_the_extra(without_engine: None) -> None:
-    with pytest.raises(ConfigError, match=r"espeakng-loader[\s\S]*speechkit\[synth\]"):
+    with pytest.raises(ConfigError, match=r"espeakng-loader[\s\S]*\[synth\]"):
         speak(TEXT, Setting("en"), seed=0)

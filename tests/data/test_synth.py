@@ -29,7 +29,7 @@ SETS = ("train", "dev", "test")
 
 @pytest.fixture(autouse=True)
 def engine() -> None:
-    pytest.importorskip("espeakng_loader", reason="pip install 'speechkit[synth]'")
+    pytest.importorskip("espeakng_loader", reason="pip install -e '.[synth]'")
 
 
 @pytest.fixture
