@@ -26,7 +26,12 @@ from speechkit.errors import CheckFailed
 Status = Literal["ok", "missing", "PROBLEM"]
 
 # kernel modules with a warm() that compiles them for the types in use; a test compares this with the folder
-WARM = ("speechkit.kernels.ctc", "speechkit.kernels.token_passing")
+WARM = (
+    "speechkit.kernels.ctc",
+    "speechkit.kernels.edit",
+    "speechkit.kernels.lines",
+    "speechkit.kernels.token_passing",
+)
 SLURM_COMMANDS = ("sbatch", "squeue", "sacct", "scancel")
 FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 MIN_FREE_GB = 2.0

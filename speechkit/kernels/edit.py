@@ -197,3 +197,9 @@ def _number(texts: Sequence[Iterable[str]], ids: dict[str, int]) -> tuple[Ints, 
 
 
 __all__ = ["COR", "DEL", "INS", "SUB", "TIES", "Alignment", "align_ids", "align_words"]
+
+
+def warm() -> None:
+    """Compile every kernel for the types in use, or load it from the cache."""
+    for ties in TIES:
+        align_words([["a", "b"]], [["a", "c", "d"]], ties=ties)
