@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Force, Out
+from speechkit.cli.options import Force, Out, Seed
 from speechkit.text.config import TokenizerConfig, TokenizerKind
 
 app = typer.Typer(name="text", help="Tokenizers and text tools.", no_args_is_help=True)
@@ -36,3 +36,25 @@ def tokenizer(
     inputs = {f"text{i}": path for i, path in enumerate(cuts)}
     if make_artifact(out, command="text tokenizer", config=config, inputs=inputs, build=build, force=force):
         print(f"{out}: {load_tokenizer(out).num_tokens} tokens, kind {kind}")
+
+
+@app.command()
+def sentences(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The text file to write, a sentence a line.")],
+    num: Annotated[int, typer.Option(min=1, help="Number of different sentences.")],
+    exclude: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CUTS|FILE", help="Sentences never to be made: manifests or text files; repeatable."),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write sentences of the grammar of `data synth` (49 words): text of the domain, without audio."""
+    from speechkit.artifact import publish_file
+    from speechkit.data.sentences import make_sentences
+    from speechkit.data.texts import read_texts
+
+    taken = set(read_texts(exclude)) if exclude else set()
+    lines = make_sentences(num, seed, exclude=taken)
+    with publish_file(out) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+    print(f"{out}: {num} sentences, none of {len(taken)} excluded ones")

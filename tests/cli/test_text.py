@@ -60,3 +60,16 @@ def test_usage_faults_and_data_faults_have_their_exit_codes(
     assert code(tmp_path / "latin.txt", "--kind", "char") == 1
     (tmp_path / "empty.txt").write_text("\n")
     assert code(tmp_path / "empty.txt", "--kind", "char") == 1
+
+
+def test_sentences_are_new_seeded_and_none_of_the_excluded(run_speechkit: Callable[..., Any], tmp_path: Path) -> None:
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    done = run_speechkit("text", "sentences", "--num", "50", "--out", first)
+    assert (done.exit_code, done.stdout) == (0, f"{first}: 50 sentences, none of 0 excluded ones\n")
+    run_speechkit("text", "sentences", "--num", "50", "--exclude", first, "--out", second)
+    lines = [path.read_text().splitlines() for path in (first, second)]
+    assert len(set(lines[0]) | set(lines[1])) == 100
+    run_speechkit("text", "sentences", "--num", "50", "--exclude", first, "--out", tmp_path / "third.txt")
+    assert (tmp_path / "third.txt").read_text() == second.read_text()
+    missing = run_speechkit("text", "sentences", "--num", "5", "--exclude", tmp_path / "no.txt", "--out", second)
+    assert missing.exit_code == 1 and "no.txt" in missing.stderr
