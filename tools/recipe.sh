@@ -6,6 +6,8 @@
 #   option nj 4 "shards of data stages"         # sets $nj; a number or true/false must stay one
 #   options "$@"                                # --name value or --name=value; see --help
 #   if stage 0 "data"; then ...; fi
+#   spawn COMMAND...                            # in the background, at most $parallel at once
+#   gather                                      # waits for what was spawned; fails as the first failed one did
 #
 # Exit code: 2 for a wrong option, else that of the failed command; 85 means checkpointed, 130 Ctrl-C.
 
@@ -16,7 +18,8 @@ set -Eeuo pipefail
 unset CDPATH
 _root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$(dirname "$0")"
-_script=${0##*/} _all=("$0" "$@") _given=("$0") _opts=() _help=() _stages=() _stage='' _line='' _since=''
+_script=${0##*/} _all=("$0" "$@") _given=("$0") _opts=() _help=() _stages=() _stage='' _line='' _since='' _spawned=()
+declare -A _spawned_as=()
 _stage_line='^if stage ([0-9]+) "(.*)"; then'
 while IFS= read -r _line; do
   [[ ! $_line =~ $_stage_line ]] || _stages+=("${BASH_REMATCH[1]}  ${BASH_REMATCH[2]}")
@@ -50,6 +53,24 @@ stage() { # if stage N "title"; then ...; fi
   (($1 >= stage && $1 <= stop_stage)) || return 1
   _stage=$1 _line='' _since=$(date '+%F %T.%N')
   printf '\n== stage %s: %s  (%s)\n' "$1" "$2" "${_since%.*}" >&2
+}
+
+spawn() { # spawn COMMAND...: start it once fewer than $parallel run; in a process group of its own, to be ended as one
+  ((${#_spawned[@]} < ${parallel:-1})) || _wait_for_oldest
+  set -m
+  "$@" &
+  set +m
+  _spawned+=($!) _spawned_as[$!]=$*
+}
+
+gather() { while ((${#_spawned[@]})); do _wait_for_oldest; done; }
+
+_wait_for_oldest() {
+  local pid=${_spawned[0]} code=0
+  wait "$pid" || code=$?
+  _spawned=("${_spawned[@]:1}")
+  ((code == 0)) || printf '\nerror: this command failed: %s\n' "${_spawned_as[$pid]}" >&2
+  return "$code"
 }
 
 _set() { # _set --NAME VALUE WORDS...: check and assign, never evaluate; WORDS are repeated by the resume command
@@ -108,8 +129,8 @@ _failed_command() { # the lines of the run.sh around the failed one that belong 
 
 _on_exit() {
   local code=$? again resume log
-  # shellcheck disable=SC2046  # one word per process
-  kill $(jobs -p) 2>/dev/null || true
+  # shellcheck disable=SC2046,SC2068  # one word per process, or group of processes
+  kill -TERM -- $(jobs -p) ${_spawned[@]+${_spawned[@]/#/-}} 2>/dev/null || true
   [[ $code != 0 && -n $_stage ]] || return 0
   printf -v again ' %q' "${_all[@]}"
   printf -v resume ' %q' "${_given[@]}" --stage "$_stage"

@@ -333,6 +333,52 @@ def test_ctrl_c_ends_background_children(recipe: Recipe) -> None:
     wait_until(lambda: is_gone(int(pid.read_text())))
 
 
+SPAWN = """
+one() { sh -c "echo start $1 >>order; sleep 0.2; echo end $1 >>order; exit $2"; }
+if stage 0 "many"; then
+  for n in 1 2 3 4; do
+    spawn one $n 0
+  done
+  gather
+  spawn one 5 ${code}
+  spawn one 6 0
+  gather
+  echo all
+fi
+"""
+
+
+def test_spawned_commands_run_side_by_side_up_to_the_limit(recipe: Recipe) -> None:
+    recipe.write(SPAWN, 'option code 0 "of the fifth"\noption parallel 2 "at once"')
+    done = recipe.run()
+    assert (done.returncode, done.stdout) == (0, "all\n")
+    running, most = 0, 0
+    for line in (recipe.folder / "order").read_text().splitlines():
+        running += 1 if line.startswith("start") else -1
+        most = max(most, running)
+    assert (running, most) == (0, 2)
+
+
+def test_a_failed_spawned_command_is_named_and_ends_the_recipe(recipe: Recipe) -> None:
+    recipe.write(SPAWN, 'option code 0 "of the fifth"\noption parallel 2 "at once"')
+    done = recipe.run("--code", "7")
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "\nerror: this command failed: one 5 7\n" in done.stderr
+    assert "error: stage 0 failed (exit 7) at run.sh:" in done.stderr
+
+
+def test_ctrl_c_ends_spawned_commands_with_their_children(recipe: Recipe) -> None:
+    body = 'deep() { sh -c "sleep 60 & echo \\$! >pid; wait"; }\nif stage 0 "wait"; then\n  spawn deep\n  gather\nfi\n'
+    recipe.write(body)
+    running = recipe.start()
+    pid = recipe.folder / "pid"
+    wait_until(lambda: pid.exists() and pid.read_text().strip() != "")
+    os.killpg(running.pid, signal.SIGINT)
+    running.communicate(timeout=20)
+    assert running.returncode == 130
+    wait_until(lambda: is_gone(int(pid.read_text())))
+
+
 def is_gone(pid: int) -> bool:
     try:
         return " Z " in Path(f"/proc/{pid}/stat").read_text()
