@@ -11,7 +11,7 @@ from speechkit.report import results
 from speechkit.report.html import TEMPLATES, render
 from speechkit.report.plots import loss_curves, rate_bars
 from speechkit.report.sources import read_sources
-from speechkit.report.tables import as_text, mean_table, part_tables, run_table, score_table
+from speechkit.report.tables import as_text, example_tables, mean_table, part_tables, run_table, score_table
 
 
 def run(
@@ -41,6 +41,7 @@ def run(
         curves=loss_curves(experiments),
         part_tables=[table for score in scores for table in part_tables(score)],
         runs=runs,
+        examples=example_tables(scores),
         experiments=experiments,
     )
     with publish_file(out) as stream:

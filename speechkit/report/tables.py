@@ -87,13 +87,36 @@ def mean_table(scores: Sequence[Score], pattern: str) -> Table:
     left_out = len(scores) - sum(len(group) for group in groups.values())
     if left_out:
         log.warn(f"{left_out} of {len(scores)} score files do not match --group and are in no mean")
+    return _means(groups)
+
+
+def _means(groups: dict[str, list[Score]]) -> Table:
+    is_split = all(score.rate("unseen") is not None for group in groups.values() for score in group)
+    parts = [("seen", "seen "), ("unseen", "unseen ")] if is_split else [("", "")]
+    columns = ["systems", "runs", *(name for _, title in parts for name in (f"{title}WER %", "range"))]
     rows = []
     for name, group in groups.items():
-        for title, part in (("all", ""), ("seen text", "seen"), ("unseen text", "unseen")):
+        row = [name, str(len(group))]
+        for part, _ in parts:
             rates = [rate for score in group if (rate := score.rate(part)) is not None]
-            if rates:
-                rows.append([name, title, str(len(rates)), *map(number, (fmean(rates), min(rates), max(rates)))])
-    return Table("Means over runs", ["systems", "texts", "n", "mean WER %", "min", "max"], rows, num_names=2)
+            row += [number(fmean(rates)), f"{min(rates):.2f} to {max(rates):.2f}"] if rates else [NOTHING, NOTHING]
+        parrots = [score.parrot_rate for score in group if score.parrot_rate is not None]
+        rows.append([*row, number(fmean(parrots)) if parrots else NOTHING])
+    columns.append("parrot %")
+    if not is_split:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Table("Means over runs", columns, rows)
+
+
+def example_tables(scores: Sequence[Score]) -> list[Table]:
+    """One table per example utterance: its reference and what each system made of it; equal references are joined."""
+    heard: dict[tuple[str, str], list[list[str]]] = {}
+    for score in scores:
+        for item in score.result.get("unseen_examples") or []:
+            rows = heard.setdefault((item["id"], item["ref"]), [["REF", item["ref"], ""]])
+            mark = "a training sentence" if item["is_parrot"] else "right" if item["hyp"] == item["ref"] else ""
+            rows.append([score.name, item["hyp"] or "(nothing)", mark])
+    return [Table(utt_id, ["system", "words", ""], rows, num_names=3) for (utt_id, _), rows in heard.items()]
 
 
 def part_tables(score: Score) -> list[Table]:

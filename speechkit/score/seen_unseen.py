@@ -15,6 +15,8 @@ import numpy.typing as npt
 from speechkit.score.summary import percent, summarise
 from speechkit.score.wer import Scored
 
+NUM_EXAMPLES = 5
+
 
 def is_seen(scored: Scored, train_texts: Collection[str]) -> npt.NDArray[np.bool_]:
     """(N,) whether the reference, words separated by single spaces, is one of the training texts."""
@@ -24,17 +26,29 @@ def is_seen(scored: Scored, train_texts: Collection[str]) -> npt.NDArray[np.bool
 def seen_unseen(scored: Scored, train_texts: Collection[str], **options: Any) -> dict[str, Any]:
     """`seen` and `unseen` summaries (None when empty) and `parrot_rate` in percent of the unseen-text utterances.
 
+    `unseen_examples` are five utterances, the same ones for all systems that are scored on one set.
+
     Args:
         train_texts: normalised like the references, words separated by single spaces.
     """
     known = frozenset(train_texts) - {""}
     seen = is_seen(scored, known)
     unseen = np.flatnonzero(~seen)
-    num_parrots = sum(" ".join(scored.hyp_words(u)) in known for u in unseen.tolist())
+    parrots = {u for u in unseen.tolist() if " ".join(scored.hyp_words(u)) in known}
+    shown = unseen[np.unique(np.linspace(0, unseen.size - 1, NUM_EXAMPLES).astype(int))].tolist() if unseen.size else []
     return {
         "num_train_texts": len(known),
         "seen": summarise(scored, np.flatnonzero(seen), **options) if seen.any() else None,
         "unseen": summarise(scored, unseen, **options) if unseen.size else None,
-        "num_parrots": num_parrots,
-        "parrot_rate": percent(num_parrots, unseen.size),
+        "num_parrots": len(parrots),
+        "parrot_rate": percent(len(parrots), unseen.size),
+        "unseen_examples": [
+            {
+                "id": scored.ids[u],
+                "ref": " ".join(scored.ref_words(u)),
+                "hyp": " ".join(scored.hyp_words(u)),
+                "is_parrot": u in parrots,
+            }
+            for u in shown
+        ],
     }

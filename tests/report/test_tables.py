@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from speechkit.errors import ConfigError
 from speechkit.report.sources import Run, Score
-from speechkit.report.tables import Table, as_markdown, as_text, mean_table, part_tables, run_table, score_table
+from speechkit.report.tables import (
+    Table,
+    as_markdown,
+    as_text,
+    example_tables,
+    mean_table,
+    part_tables,
+    run_table,
+    score_table,
+)
 
 
 def rates(wer: float, **more: Any) -> dict[str, Any]:
@@ -40,22 +49,47 @@ def test_parts_that_hold_no_utterance_count_as_not_measured() -> None:
 def test_means_lie_between_minimum_and_maximum(values: list[float]) -> None:
     table = mean_table([score(f"exp/plain_{i}/s.json", v) for i, v in enumerate(values)], "(plain)_")
     (row,) = table.rows
-    mean, low, high = map(float, row[3:])
-    assert row[2] == str(len(values))
+    mean, low, high = map(float, [row[2], *row[3].split(" to ")])
+    assert row[1] == str(len(values))
     assert low <= mean <= high
 
 
-def test_means_are_taken_per_captured_name_and_part() -> None:
+def test_means_are_taken_per_captured_name() -> None:
+    scores = [score("plain_1", 10.0), score("plain_2", 20.0), score("pasted_1", 5.0)]
+    table = mean_table(scores, r"(\w+)_\d")
+    assert table.columns == ["systems", "runs", "WER %", "range"]
+    assert table.rows == [["plain", "2", "15.00", "10.00 to 20.00"], ["pasted", "1", "5.00", "5.00 to 5.00"]]
+
+
+def test_means_of_seen_and_unseen_texts_stand_beside_the_parrot_rate() -> None:
     scores = [
-        score("plain_1", 10.0, unseen=rates(20.0)),
-        score("plain_2", 20.0, unseen=rates(40.0)),
-        score("pasted_1", 5.0),
+        score("plain_1", 10.0, seen=rates(1.0), unseen=rates(20.0), parrot_rate=50.0),
+        score("plain_2", 20.0, seen=rates(3.0), unseen=rates(40.0), parrot_rate=100.0),
+        score("pasted_1", 5.0, seen=None, unseen=rates(5.0), parrot_rate=0.0),
     ]
-    rows = mean_table(scores, r"(\w+)_\d").rows
-    assert rows == [
-        ["plain", "all", "2", "15.00", "10.00", "20.00"],
-        ["plain", "unseen text", "2", "30.00", "20.00", "40.00"],
-        ["pasted", "all", "1", "5.00", "5.00", "5.00"],
+    table = mean_table(scores, r"(\w+)_\d")
+    assert table.columns[2:] == ["seen WER %", "range", "unseen WER %", "range", "parrot %"]
+    assert table.rows == [
+        ["plain", "2", "2.00", "1.00 to 3.00", "30.00", "20.00 to 40.00", "75.00"],
+        ["pasted", "1", "-", "-", "5.00", "5.00 to 5.00", "0.00"],
+    ]
+
+
+def test_examples_stand_under_their_reference_whatever_the_system() -> None:
+    said = {"id": "u1", "ref": "one two"}
+    scores = [
+        score("plain", 9.0, unseen_examples=[{**said, "hyp": "two two", "is_parrot": True}]),
+        score("pasted", 5.0, unseen_examples=[{**said, "hyp": "one two", "is_parrot": False}]),
+        score("deaf", 5.0, unseen_examples=[{**said, "hyp": "", "is_parrot": False}]),
+        score("old", 5.0),
+    ]
+    (table,) = example_tables(scores)
+    assert table.title == "u1"
+    assert table.rows == [
+        ["REF", "one two", ""],
+        ["plain", "two two", "a training sentence"],
+        ["pasted", "one two", "right"],
+        ["deaf", "(nothing)", ""],
     ]
 
 

@@ -70,6 +70,17 @@ def test_seen_and_unseen_texts_are_counted_apart_and_parrots_are_found() -> None
     assert found["num_parrots"] == 1 and found["parrot_rate"] == pytest.approx(33.3333)
 
 
+def test_examples_of_unseen_texts_are_the_same_for_all_systems() -> None:
+    ref = texts(**{f"u{i}": f"w{i}" for i in range(20)})
+    first, second = (
+        seen_unseen(score(ref, texts(**{f"u{i}": hyp for i in range(20)})), ["w3", "x"])["unseen_examples"]
+        for hyp in ("x", "y")
+    )
+    assert len(first) == 5 and [item["id"] for item in first] == [item["id"] for item in second]
+    assert all(item["is_parrot"] for item in first) and not any(item["is_parrot"] for item in second)
+    assert first[0] == {"id": "u0", "ref": "w0", "hyp": "x", "is_parrot": True}
+
+
 def test_without_unseen_texts_there_is_no_parrot_rate() -> None:
     found = seen_unseen(score(texts(a="one"), texts(a="one")), ["one"])
     assert found["unseen"] is None and found["parrot_rate"] is None
