@@ -29,11 +29,12 @@ CUTS_FILE = "cuts.jsonl.gz"
 
 @dataclass(frozen=True)
 class Word:
-    """A word with its place in the utterance, in seconds from the start of the cut."""
+    """A word with its place in the utterance, in seconds from the start of the cut, and how sure the aligner is."""
 
     symbol: str
     start_seconds: float
     duration_seconds: float
+    score: float | None = None
 
 
 def make_cut(
@@ -57,7 +58,7 @@ def make_cut(
     """
     duration = num_samples / sampling_rate
     alignment = {
-        tier: [AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8)) for w in words]
+        tier: [AlignmentItem(w.symbol, round(w.start_seconds, 8), round(w.duration_seconds, 8), w.score) for w in words]
         for tier, words in (tiers or {}).items()
     }
     recording = make_recording(utt_id, audio, sampling_rate=sampling_rate, num_samples=num_samples)
@@ -166,8 +167,13 @@ def audio_path(cut: MonoCut) -> Path:
 
 def words_of(cut: MonoCut) -> list[Word]:
     """The word alignment of a cut, or an empty list."""
-    items = (cut.supervisions[0].alignment or {}).get("word", [])
-    return [Word(item.symbol, item.start, item.duration) for item in items]
+    return tiers_of(cut).get("word", [])
+
+
+def tiers_of(cut: MonoCut) -> dict[str, list[Word]]:
+    """All alignments of a cut by the name of their tier."""
+    tiers = (cut.supervisions[0].alignment or {}) if cut.supervisions else {}
+    return {name: [Word(i.symbol, i.start, i.duration, i.score) for i in items] for name, items in tiers.items()}
 
 
 def text_of(cut: MonoCut) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from speechkit.text.normalize import prompt_key
 
 _END = 0  # the number that stands after each text; words count from 1
-_PIECE = 1 << 20  # n-grams that are sorted at a time
+_PIECE = 1 << 18  # n-grams that are sorted at a time
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Vocabulary = dict[str, int]

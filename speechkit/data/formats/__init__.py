@@ -1,0 +1,1 @@
+"""Exchange formats of others: each file reads and writes one of them."""
