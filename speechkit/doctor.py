@@ -30,6 +30,8 @@ WARM = (
     "speechkit.kernels.ctc",
     "speechkit.kernels.edit",
     "speechkit.kernels.lines",
+    "speechkit.kernels.paste",
+    "speechkit.kernels.snippets",
     "speechkit.kernels.token_passing",
 )
 SLURM_COMMANDS = ("sbatch", "squeue", "sacct", "scancel")

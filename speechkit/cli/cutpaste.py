@@ -1,0 +1,113 @@
+"""`speechkit cutpaste`: new utterances from the words of recorded ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
+from speechkit.cutpaste.config import Mode, Speakers
+
+app = typer.Typer(name="cutpaste", help="New utterances from the words of recorded ones.", no_args_is_help=True)
+
+MaxBad = Annotated[str, typer.Option(help="Skip up to so many unusable utterances: a count or a share (1%).")]
+
+
+def _quoted(key: str, value: str) -> str:
+    """An override whose value is taken as text, whatever it looks like."""
+    return f"{key}={json.dumps(value)}"
+
+
+@app.command()
+def inventory(
+    cuts: Annotated[Path, typer.Argument(metavar="CUTS", help="Manifest with word times (`speechkit align forced`).")],
+    out: Out,
+    max_bad: MaxBad = "0",
+    num_jobs: NumJobs = 1,
+    overrides: Set = [],  # noqa: B006
+    show_config: ShowConfig = False,
+    force: Force = False,
+) -> None:
+    """List the words that may be pasted, with their cuts and the sound at both edges, in the folder --out."""
+    from speechkit.config import load_config
+    from speechkit.config import show_config as show
+    from speechkit.cutpaste.config import InventoryConfig
+
+    config = load_config(InventoryConfig, None, [_quoted("max_bad", max_bad), *overrides])
+    if show_config:
+        print(show(config), end="")
+        return
+    from speechkit.cutpaste.assemble import run_inventory
+
+    run_inventory(config, cuts=cuts, out=out, num_jobs=num_jobs, force=force)
+
+
+@app.command()
+def plan(
+    inv: Annotated[Path, typer.Argument(metavar="INV", help="Folder made by `speechkit cutpaste inventory`.")],
+    out: Out,
+    mode: Annotated[Mode, typer.Option(help="How texts are made.")] = "uniform",
+    num: Annotated[int | None, typer.Option(min=1, help="So many utterances.")] = None,
+    hours: Annotated[float | None, typer.Option(help="So many hours of audio.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="So many times the recorded hours.")] = None,
+    exclude_text: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE|CUTS", help="Texts never to be made, such as the test set's; repeatable."),
+    ] = [],  # noqa: B006
+    target_text: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE|CUTS", help="Texts to be like, for target-lm and cover; repeatable."),
+    ] = [],  # noqa: B006
+    speakers: Annotated[
+        Speakers, typer.Option(help="Snippets of one utterance: of the same speaker, or of any.")
+    ] = "same",
+    prefix: Annotated[str, typer.Option(help="Ids are PREFIX-000000, ...; empty: cp-MODE-SEED.")] = "",
+    seed: Seed = 0,
+    overrides: Set = [],  # noqa: B006
+    show_config: ShowConfig = False,
+    force: Force = False,
+) -> None:
+    """Plan new utterances: texts, snippets and pauses, as small files that render to the same audio anywhere.
+
+    Example: speechkit cutpaste plan exp/inv --mode uniform --ratio 2 --exclude-text data/test --out exp/plan
+    """
+    from speechkit.config import load_config
+    from speechkit.config import show_config as show
+    from speechkit.cutpaste.config import PlanConfig
+    from speechkit.errors import ConfigError
+
+    given = {"num": num, "hours": hours, "ratio": ratio}
+    chosen = [f"{name}={value}" for name, value in given.items() if value is not None]
+    if len(chosen) != 1 and not any(item.partition("=")[0] in given for item in overrides):
+        if not show_config:
+            raise ConfigError("not exactly one amount is given", expected="one of --num N, --hours H, --ratio R")
+        chosen = ["ratio=1"]
+    options = [_quoted("text.mode", mode), _quoted("speakers", speakers), _quoted("prefix", prefix), f"seed={seed}"]
+    config = load_config(PlanConfig, None, [*options, *chosen, *overrides])
+    if show_config:
+        print(show(config), end="")
+        return
+    from speechkit.cutpaste.plan import TextFiles, run_plan
+
+    files = TextFiles(tuple(exclude_text), tuple(target_text))
+    run_plan(config, inventory=inv, out=out, files=files, force=force)
+
+
+@app.command()
+def render(
+    plan_folder: Annotated[Path, typer.Argument(metavar="PLAN", help="Folder made by `speechkit cutpaste plan`.")],
+    out: Out,
+    max_bad: MaxBad = "0",
+    num_jobs: NumJobs = 1,
+    force: Force = False,
+) -> None:
+    """Render a plan into FLAC files with manifests that hold the exact word times, in the folder --out."""
+    from speechkit.config import load_config
+    from speechkit.cutpaste.config import RenderConfig
+    from speechkit.cutpaste.render import run_render
+
+    config = load_config(RenderConfig, None, [_quoted("max_bad", max_bad)])
+    run_render(config, plan=plan_folder, out=out, num_jobs=num_jobs, force=force)

@@ -1,0 +1,1 @@
+"""New utterances from recorded words: inventory, texts, choice of snippets, rendering, gradient matching."""

@@ -1,0 +1,259 @@
+"""From plans to sound: `speechkit cutpaste render`, and the renderer that training uses in memory."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speechkit import log
+from speechkit.artifact import make_artifact
+from speechkit.audio.io import read_audio, write_flac
+from speechkit.cutpaste.config import RenderConfig
+from speechkit.cutpaste.inventory import Source, to_int16
+from speechkit.cutpaste.plan_file import Plan, Planned, load_plan
+from speechkit.data.prepare import bad_count_limit
+from speechkit.data.store import Word, make_cut, save_manifests
+from speechkit.errors import SpeechkitError
+from speechkit.kernels.paste import paste
+
+if TYPE_CHECKING:
+    from lhotse import MonoCut
+
+SKIPPED_FILE = "skipped.tsv"
+_MAX_PEAK = 0.99
+_BLOCK_SAMPLES = 1 << 26  # recorded samples held by one job
+_FILES_PER_FOLDER = 1000
+
+
+def read_source(source: Source) -> np.ndarray:
+    """The samples of a source, int16 (S,).
+
+    Raises:
+        SpeechkitError: unreadable, or not what the inventory was made from.
+    """
+    path = Path(source.audio)
+    samples, rate = read_audio(path, start_sample=source.start_sample, num_samples=source.num_samples)
+    numbers = to_int16(samples)
+    if rate != source.sampling_rate or zlib.crc32(numbers.tobytes()) != source.crc32:
+        raise SpeechkitError(f"`{path}` has changed since the inventory was made", hint="make inventory and plan again")
+    return numbers
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Recorded samples end to end; `first` is the place of each source, -1 when it is not there, `faults` say why."""
+
+    samples: np.ndarray
+    first: np.ndarray
+    faults: dict[int, str]
+
+
+def load_pool(sources: Sequence[Source], wanted: Sequence[int]) -> Pool:
+    """Read the wanted sources; unreadable ones are named in `faults`."""
+    first = np.full(len(sources), -1, np.int64)
+    samples = np.empty(sum(sources[number].num_samples for number in wanted), np.int16)
+    faults: dict[int, str] = {}
+    position = 0
+    for number in wanted:
+        try:
+            own = read_source(sources[number])
+        except SpeechkitError as error:
+            faults[number] = error.what
+            continue
+        samples[position : position + len(own)] = own
+        first[number] = position
+        position += len(own)
+    return Pool(samples[:position], first, faults)
+
+
+class Renderer:
+    """Renders utterances of a plan from a pool, in memory; the same plan gives the same samples anywhere."""
+
+    def __init__(self, plan: Plan, utterances: Sequence[Planned], pool: Pool) -> None:
+        self.pool, self.utterances = pool, utterances
+        rate = plan.sampling_rate
+        half = round(plan.paste.fade_ms * rate / 2000)
+        self.fade = np.sin((np.arange(2 * half) + 0.5) * (math.pi / 4 / max(1, half))).astype(np.float32)
+        rows, gains, bounds, peaks = [], [], [0], []
+        for utterance in utterances:
+            own = list(_stretches(utterance, plan.sources, pool.first))
+            rows += [row for row, _ in own]
+            gains += [plan.gains_db[source] for _, source in own]
+            # two sounds meet in a fade with weights of at most 1.42 in sum
+            peaks.append(1.42 * max(plan.sources[s].peak * 10 ** (plan.gains_db[s] / 20) for _, s in own))
+            bounds.append(len(rows))
+        self.stretches = np.array(rows, np.int64).reshape(-1, 5)
+        self.gains = (10.0 ** (np.array(gains) / 20) / 32768).astype(np.float32)
+        self.bounds, self.may_clip = bounds, [peak > _MAX_PEAK for peak in peaks]
+        self.sizes = [utterance.num_samples for utterance in utterances]
+
+    def __call__(self, index: int) -> np.ndarray:
+        """Samples of utterance `index`, float32 (S,); turned down as a whole where it would reach full scale."""
+        out = np.empty(self.sizes[index], np.float32)
+        bounds = (self.bounds[index], self.bounds[index + 1])
+        paste(self.pool.samples, self.stretches, self.gains, self.fade, out, bounds)
+        if self.may_clip[index]:
+            peak = float(np.abs(out).max())
+            if peak > _MAX_PEAK:
+                out *= np.float32(_MAX_PEAK / peak)
+        return out
+
+
+def _stretches(
+    utterance: Planned, sources: Sequence[Source], first: np.ndarray
+) -> Iterator[tuple[tuple[int, int, int, int, int], int]]:
+    """Rows for the kernel in the order of time, each with its source."""
+    pieces = utterance.pieces
+    position = 0
+
+    def room(size: int, candidates: Sequence[int]) -> Iterator[tuple[tuple[int, int, int, int, int], int]]:
+        for number in candidates:
+            source = sources[number]
+            if source.room_start >= 0:
+                low = int(first[number]) + source.room_start
+                # where the walk begins depends on the place, so that pauses of one source differ
+                yield (position % source.room_samples + 2 * source.room_samples, size, low, low + source.room_samples,
+                    source.room_samples), number  # fmt: skip
+                return
+        raise SpeechkitError(f"no recording of `{utterance.utt_id}` has room tone for its pause")
+
+    if utterance.lead:
+        yield from room(utterance.lead, [piece.source for piece in pieces])
+        position += utterance.lead
+    for index, piece in enumerate(pieces):
+        low = int(first[piece.source])
+        size = piece.end - piece.start
+        yield (low + piece.start, size, low, low + sources[piece.source].num_samples, 0), piece.source
+        position += size
+        if index < len(utterance.pauses) and utterance.pauses[index]:
+            yield from room(utterance.pauses[index], [piece.source, pieces[index + 1].source])
+            position += utterance.pauses[index]
+    if utterance.tail:
+        yield from room(utterance.tail, [piece.source for piece in reversed(pieces)])
+
+
+def word_times(utterance: Planned, sampling_rate: int) -> list[Word]:
+    """Where each word lies in the rendered utterance; what was cut off of a word does not count."""
+    times = []
+    position = utterance.lead
+    symbols = iter(utterance.text.split())
+    for piece, pause in zip(utterance.pieces, (*utterance.pauses, 0), strict=True):
+        for start, end in piece.marks:
+            first = position + min(max(start, piece.start), piece.end) - piece.start
+            last = position + min(max(end, piece.start), piece.end) - piece.start
+            times.append(Word(next(symbols), first / sampling_rate, (last - first) / sampling_rate))
+        position += piece.end - piece.start + pause
+    return times
+
+
+def join_seconds(utterance: Planned, sampling_rate: int) -> list[float]:
+    """Where two stretches meet without a pause between them, in seconds."""
+    joins = []
+    position = utterance.lead
+    for piece, pause in zip(utterance.pieces[:-1], utterance.pauses, strict=True):
+        position += piece.end - piece.start
+        if pause == 0:
+            joins.append(position / sampling_rate)
+        position += pause
+    return joins
+
+
+def run_render(config: RenderConfig, *, plan: Path, out: Path, num_jobs: int = 1, force: bool = False) -> None:
+    """Render a plan into FLAC files and manifests; prints one summary line.
+
+    Raises:
+        SpeechkitError: the plan is damaged, or more utterances than `max_bad` need audio that is not usable.
+    """
+    loaded = load_plan(plan)
+    bad_count_limit(config.max_bad, 0)  # a wrong value shows before the work
+    audio = [Path(source.audio) for source in loaded.sources]
+    made = make_artifact(
+        out, command="cutpaste render", config=config, inputs={"plan": plan}, audio=audio, force=force,
+        build=lambda folder: _build(config, loaded, folder, out=out, num_jobs=num_jobs),
+    )  # fmt: skip
+    if made:
+        hours = sum(utterance.num_samples for utterance in loaded.utterances) / loaded.sampling_rate / 3600
+        print(f"{out}: {len(loaded.utterances)} utterances planned, {hours:.2f} h")
+
+
+def _build(config: RenderConfig, plan: Plan, folder: Path, *, out: Path, num_jobs: int) -> None:
+    blocks = make_blocks(plan)
+    for start in range(0, len(plan.utterances), _FILES_PER_FOLDER):
+        (folder / "audio" / f"{start // _FILES_PER_FOLDER:03d}").mkdir(parents=True)
+    # threads are enough: rendering and FLAC run outside the interpreter lock
+    with ThreadPoolExecutor(num_jobs) as pool:
+        jobs = pool.map(lambda block: _render_block(plan, block, folder), blocks)
+        done = [item for block in log.track(jobs, "pasting", unit="blocks", total=len(blocks)) for item in block]
+    done.sort(key=lambda item: item[0])
+    cuts = [result for _, result in done if not isinstance(result, str)]
+    bad = [(plan.utterances[index].utt_id, result) for index, result in done if isinstance(result, str)]
+    if not cuts or len(bad) > bad_count_limit(config.max_bad, len(done)):
+        raise SpeechkitError(
+            f"{len(bad)} of {len(done)} utterances need audio that is not usable",
+            where=[f"{utt_id}  {reason}" for utt_id, reason in bad],
+            hint=f"mend it, make inventory and plan again, or skip them with --max-bad {len(bad)}" if cuts else "",
+        )
+    if bad:
+        lines = "".join(f"{utt_id}\t{reason}\n" for utt_id, reason in bad)
+        (folder / SKIPPED_FILE).write_text(f"id\treason\n{lines}", encoding="utf-8")
+        log.warn(f"{len(bad)} of {len(done)} utterances are skipped; reasons in {SKIPPED_FILE}")
+    save_manifests(cuts, folder, final_folder=out)
+    log.info(f"{len(cuts)} utterances, {sum(cut.duration for cut in cuts) / 3600:.2f} h, {len(bad)} skipped")
+
+
+def make_blocks(plan: Plan) -> list[list[int]]:
+    """Utterances grouped so that those of one speaker, who share recordings, come together."""
+    order = sorted(range(len(plan.utterances)), key=lambda index: (plan.utterances[index].speaker, index))
+    blocks: list[list[int]] = []
+    held: set[int] = set()
+    speaker, load = "", _BLOCK_SAMPLES + 1
+    for index in order:
+        utterance = plan.utterances[index]
+        new = {piece.source for piece in utterance.pieces} - held
+        load += sum(plan.sources[number].num_samples for number in new)
+        if load > _BLOCK_SAMPLES or utterance.speaker != speaker:
+            blocks.append([])
+            held = {piece.source for piece in utterance.pieces}
+            speaker, load = utterance.speaker, sum(plan.sources[number].num_samples for number in held)
+        held |= new
+        blocks[-1].append(index)
+    return blocks
+
+
+def _render_block(plan: Plan, block: Sequence[int], folder: Path) -> list[tuple[int, MonoCut | str]]:
+    """Write the audio of some utterances; for each its cut, or why there is none."""
+    wanted = sorted({piece.source for index in block for piece in plan.utterances[index].pieces})
+    pool = load_pool(plan.sources, wanted)
+    results: list[tuple[int, MonoCut | str]] = []
+    good = []
+    for index in block:
+        faults = [pool.faults[p.source] for p in plan.utterances[index].pieces if p.source in pool.faults]
+        if faults:
+            results.append((index, "; ".join(dict.fromkeys(faults))))
+        else:
+            good.append(index)
+    renderer = Renderer(plan, [plan.utterances[index] for index in good], pool)
+    for number, index in enumerate(good):
+        samples = renderer(number)
+        name = Path("audio", f"{index // _FILES_PER_FOLDER:03d}", f"{plan.utterances[index].utt_id}.flac")
+        write_flac(folder.resolve() / name, samples, plan.sampling_rate)
+        results.append((index, _cut(plan, plan.utterances[index], name)))
+    return results
+
+
+def _cut(plan: Plan, utterance: Planned, audio: Path) -> MonoCut:
+    rate = plan.sampling_rate
+    sources = list(dict.fromkeys(plan.sources[piece.source].utt_id for piece in utterance.pieces))
+    joins = [round(seconds, 8) for seconds in join_seconds(utterance, rate)]
+    return make_cut(
+        utterance.utt_id, audio, sampling_rate=rate, num_samples=utterance.num_samples, text=utterance.text,
+        speaker=utterance.speaker, tiers={"word": word_times(utterance, rate)},
+        custom={"cutpaste": {"sources": sources, "joins": joins}},
+    )  # fmt: skip
