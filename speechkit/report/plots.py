@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from speechkit.report.sources import Experiment, Score
+from speechkit.report.svg import WIDTH, line, svg, text, ticks
 
-WIDTH = 860
 BAR_HEIGHT, BAR_GAP, ROW_GAP = 16, 3, 14
 CURVE_HEIGHT = 300
 MAX_POINTS = 250
@@ -25,14 +23,6 @@ class Bar:
     interval: tuple[float, float] | None
 
 
-def ticks(high: float, wanted: int = 5) -> list[float]:
-    """About `wanted` round values from 0 up to the first that is not below `high`."""
-    raw = max(high, 1e-9) / wanted
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if raw <= power * factor * (1 + 1e-9))
-    return [step * i for i in range(math.ceil(high / step - 1e-9) + 1)] if high > 0 else [0.0, step]
-
-
 def rate_bars(scores: Sequence[Score]) -> str:
     """Horizontal bars per score: seen and unseen texts side by side, or all texts when they were not told apart."""
     groups = [(score.name, _bars_of(score)) for score in scores]
@@ -45,15 +35,15 @@ def rate_bars(scores: Sequence[Score]) -> str:
     parts, y = [], 26.0
     for name, bars in groups:
         height = len(bars) * (BAR_HEIGHT + BAR_GAP) - BAR_GAP
-        parts.append(_text(left - 10, y + height / 2 + 4, name, anchor="end"))
+        parts.append(text(left - 10, y + height / 2 + 4, name, anchor="end"))
         for bar in bars:
             parts += _one_bar(bar, left=left, y=y, scale=scale)
             y += BAR_HEIGHT + BAR_GAP
         y += ROW_GAP
-    grid = [_line(left + m * scale, 18, left + m * scale, y - 6, "grid") for m in marks]
-    labels = [_text(left + m * scale, y + 10, f"{m:g}", anchor="middle", kind="tick") for m in marks]
+    grid = [line(left + m * scale, 18, left + m * scale, y - 6, "grid") for m in marks]
+    labels = [text(left + m * scale, y + 10, f"{m:g}", anchor="middle", kind="tick") for m in marks]
     kinds = list(dict.fromkeys(bar.kind for _, bars in groups for bar in bars))
-    return _svg(y + 18, [*_legend(kinds, left), *grid, *parts, *labels], "word error rates in percent")
+    return svg(y + 18, [*_legend(kinds, left), *grid, *parts, *labels], "word error rates in percent")
 
 
 def _bars_of(score: Score) -> list[Bar]:
@@ -71,10 +61,10 @@ def _one_bar(bar: Bar, *, left: float, y: float, scale: float) -> list[str]:
     parts = [f'<rect class="{bar.kind}" x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR_HEIGHT}"/>']
     if bar.interval:
         low, high = (left + value * scale for value in bar.interval)
-        parts.append(_line(low, middle, high, middle, "whisker"))
-        parts += [_line(x, middle - 4, x, middle + 4, "whisker") for x in (low, high)]
+        parts.append(line(low, middle, high, middle, "whisker"))
+        parts += [line(x, middle - 4, x, middle + 4, "whisker") for x in (low, high)]
         end = max(end, high)
-    return [*parts, _text(end + 6, middle + 4, f"{bar.value:.1f}", kind="value")]
+    return [*parts, text(end + 6, middle + 4, f"{bar.value:.1f}", kind="value")]
 
 
 def _legend(kinds: Sequence[str], left: float) -> list[str]:
@@ -83,7 +73,7 @@ def _legend(kinds: Sequence[str], left: float) -> list[str]:
     for i, kind in enumerate(kinds):
         x = left + 130 * i
         parts.append(f'<rect class="{kind}" x="{x:.1f}" y="0" width="11" height="11"/>')
-        parts.append(_text(x + 16, 10, names[kind], kind="tick"))
+        parts.append(text(x + 16, 10, names[kind], kind="tick"))
     return parts
 
 
@@ -99,17 +89,17 @@ def loss_curves(experiments: Sequence[Experiment]) -> str:
     marks_y = ticks(max(loss for _, points in drawn for _, loss in points))
     scale_x, scale_y = (WIDTH - left - 30) / marks_x[-1], CURVE_HEIGHT / marks_y[-1]
     base = top + CURVE_HEIGHT
-    parts = [_line(left, base - m * scale_y, WIDTH - 30, base - m * scale_y, "grid") for m in marks_y]
-    parts += [_text(left - 8, base - m * scale_y + 4, f"{m:g}", anchor="end", kind="tick") for m in marks_y]
-    parts += [_text(left + m * scale_x, base + 16, f"{m:g}", anchor="middle", kind="tick") for m in marks_x]
-    parts.append(_text((left + WIDTH) / 2, base + 31, "step", anchor="middle", kind="tick"))
+    parts = [line(left, base - m * scale_y, WIDTH - 30, base - m * scale_y, "grid") for m in marks_y]
+    parts += [text(left - 8, base - m * scale_y + 4, f"{m:g}", anchor="end", kind="tick") for m in marks_y]
+    parts += [text(left + m * scale_x, base + 16, f"{m:g}", anchor="middle", kind="tick") for m in marks_x]
+    parts.append(text((left + WIDTH) / 2, base + 31, "step", anchor="middle", kind="tick"))
     for i, (name, points) in enumerate(drawn):
         path = " ".join(f"{left + step * scale_x:.1f},{base - max(loss, 0.0) * scale_y:.1f}" for step, loss in points)
         kind = f"curve{i % NUM_COLOURS}"
         parts.append(f'<polyline class="{kind}" points="{path}"/>')
-        parts.append(_line(left, 8 + 18 * i, left + 22, 8 + 18 * i, kind))
-        parts.append(_text(left + 28, 12 + 18 * i, f"{name}: last {points[-1][1]:.3g}", kind="tick"))
-    return _svg(height, parts, "training loss against step")
+        parts.append(line(left, 8 + 18 * i, left + 22, 8 + 18 * i, kind))
+        parts.append(text(left + 28, 12 + 18 * i, f"{name}: last {points[-1][1]:.3g}", kind="tick"))
+    return svg(height, parts, "training loss against step")
 
 
 def binned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -118,16 +108,3 @@ def binned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     size = -(-len(ordered) // MAX_POINTS)
     bins = [ordered[i : i + size] for i in range(0, len(ordered), size)]
     return [(sum(s for s, _ in b) / len(b), sum(v for _, v in b) / len(b)) for b in bins]
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "name") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(height: float, parts: Sequence[str], title: str) -> str:
-    head = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{title}">'
-    return "\n".join([head, f"<title>{title}</title>", *parts, "</svg>"])

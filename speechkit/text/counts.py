@@ -78,8 +78,8 @@ class TextCounter:
         self._packer = zlib.compressobj(9)
         self._sizes = [0, 0]  # packed, plain
 
-    def add(self, text: str) -> None:
-        """Count one utterance."""
+    def add(self, text: str) -> int:
+        """Count one utterance; returns the number of its text."""
         words = text.split()
         text = " ".join(words)
         line = text.encode("utf-8", "surrogatepass") + b"\n"
@@ -88,7 +88,7 @@ class TextCounter:
         number = self._index.setdefault(text, len(self._counts))
         if number < len(self._counts):
             self._counts[number] += 1
-            return
+            return number
         self._counts.append(1)
         self._starts.append(len(self._tokens))
         numbers = self._vocabulary
@@ -96,6 +96,7 @@ class TextCounter:
         self._tokens.append(_END)
         digest = hashlib.blake2b(prompt_key(text).encode("utf-8", "surrogatepass"), digest_size=8).digest()
         self._prompts.append(int.from_bytes(digest, "big"))
+        return number
 
     def finish(self) -> Texts:
         """What was counted; the counter is used up."""

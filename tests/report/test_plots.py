@@ -8,8 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechkit.report.plots import MAX_POINTS, binned, loss_curves, rate_bars, ticks
+from speechkit.report.plots import MAX_POINTS, binned, loss_curves, rate_bars
 from speechkit.report.sources import Experiment, Score
+from speechkit.report.svg import ticks
 
 
 def score(name: str, wer: float | None, **more: object) -> Score:

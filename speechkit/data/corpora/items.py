@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from lhotse import MonoCut
+if TYPE_CHECKING:  # lhotse takes 500 MB; tables are read without it
+    from lhotse import MonoCut
 
 _MAX_NAME_BYTES = 200  # file systems take 255, with the suffix
 

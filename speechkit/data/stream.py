@@ -1,0 +1,71 @@
+"""Manifests line by line as plain JSON, without lhotse: memory stays small however long the manifest is."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from speechkit.errors import SpeechkitError
+
+CUTS_FILE = "cuts.jsonl.gz"
+
+
+def manifest_path(path: Path) -> Path:
+    """The manifest itself: an artifact folder stands for the `cuts.jsonl.gz` in it."""
+    return path / CUTS_FILE if path.is_dir() else path
+
+
+def stream_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSONL file, packed or not, each with its `file:line`.
+
+    Raises:
+        SpeechkitError: missing, truncated, or a line is no JSON object; with file:line.
+    """
+    for number, line in enumerate(_lines(path), start=1):
+        where = f"{path}:{number}"
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
+        if not isinstance(row, dict):
+            raise SpeechkitError("not a JSON object", where=where, expected="one object per line")
+        yield where, row
+
+
+def stream_cuts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The cuts of a manifest or artifact folder as plain objects, each with its `file:line`.
+
+    Only what is needed to tell a cut is looked at: `id`, `duration` and the list `supervisions`.
+
+    Raises:
+        SpeechkitError: as `stream_rows`; a row is no cut; there is none at all.
+    """
+    path = manifest_path(path)
+    where = ""
+    for where, row in stream_rows(path):
+        duration, supervisions = row.get("duration"), row.get("supervisions")
+        if not (
+            isinstance(row.get("id"), str) and isinstance(duration, int | float) and isinstance(supervisions, list)
+        ):
+            raise SpeechkitError("not a lhotse cut", where=where, expected="one MonoCut per line")
+        yield where, row
+    if not where:
+        raise SpeechkitError(f"`{path}` holds no cuts")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as raw:
+            is_packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            with gzip.GzipFile(fileobj=raw) if is_packed else raw as stream:
+                yield from stream
+    except FileNotFoundError:
+        raise SpeechkitError(f"manifest `{path}` does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = "it is truncated" if isinstance(error, EOFError) else str(error)
+        raise SpeechkitError(f"cannot read the manifest `{path}`: {reason}", hint="make it again") from None
