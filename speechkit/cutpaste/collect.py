@@ -15,7 +15,7 @@ from speechkit.audio.io import read_audio
 from speechkit.cutpaste.config import InventoryConfig
 from speechkit.cutpaste.edges import NUM_EDGE, edge_features, find_room_tone, level_db, snap
 from speechkit.cutpaste.inventory import TOKEN, Source, to_int16
-from speechkit.data.store import audio_path, text_of
+from speechkit.data.store import audio_path, text_of, words_of
 from speechkit.errors import SpeechkitError
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def collect_cut(cut: MonoCut, config: InventoryConfig) -> Collected:
         speaker=str(speaker), text=text, level_db=round(level, 2), peak=round(float(np.abs(samples).max()), 6),
         room_start=find_room_tone(samples, room_size, level - _ROOM_BELOW_SPEECH_DB), room_samples=room_size,
         crc32=zlib.crc32(to_int16(samples).tobytes()),
+        boundaries=tuple(tokens["cut_end"][tokens["joined"]].tolist()),
     )  # fmt: skip
     edges = edge_features(samples, tokens["cut_start"].astype(np.int64), tokens["cut_end"].astype(np.int64), rate)
     return Collected(source, tokens, edges, [symbols[place] for place in kept.tolist()], dropped)
@@ -100,15 +101,15 @@ def _unreadable(cut: MonoCut, reason: str) -> Collected:
 def _aligned_words(cut: MonoCut, text: str) -> tuple[list[_AlignedWord], str]:
     """The aligned words in samples of the cut, or why there are none."""
     rate = cut.recording.sampling_rate
-    items = (cut.supervisions[0].alignment or {}).get("word", [])
     words = []
-    for item in items:
+    for item in words_of(cut):
         if not item.symbol:  # an empty symbol marks silence
             continue
         confidence = 1.0 if item.score is None else float(item.score)
         if not 0.0 <= confidence <= 1.0 or not math.isfinite(confidence):
             return [], f"the score {item.score} of `{item.symbol}` is no confidence from 0 to 1"
-        words.append(_AlignedWord(item.symbol, round(item.start * rate), round(item.end * rate), confidence))
+        start, end = round(item.start_seconds * rate), round((item.start_seconds + item.duration_seconds) * rate)
+        words.append(_AlignedWord(item.symbol, start, end, confidence))
     if not words:
         return [], "it has no word times"
     if [word.symbol for word in words] != text.split():

@@ -42,7 +42,8 @@ class Source:
     """One recorded utterance that words are cut from.
 
     `room_start` is the first sample of its room tone (-1: none), `peak` its largest magnitude, `level_db` the
-    loudness of its speech; `crc32` is that of its samples as 16-bit numbers.
+    loudness of its speech; `crc32` is that of its samples as 16-bit numbers; `boundaries` are the samples
+    where two words that may be pasted, spoken together, would be cut apart.
     """
 
     utt_id: str
@@ -57,6 +58,7 @@ class Source:
     room_start: int
     room_samples: int
     crc32: int
+    boundaries: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,9 @@ def read_sources(path: Path) -> list[Source]:
     sources = []
     for number, line in enumerate(read_jsonl(path), start=1):
         try:
-            source = Source(**line)
+            source = Source(**{**line, "boundaries": tuple(line["boundaries"])})
             wrong = [name for name, kind in Source.__annotations__.items() if not _fits(getattr(source, name), kind)]
-        except TypeError as error:
+        except (TypeError, KeyError) as error:
             raise SpeechkitError("not a source of snippets", where=f"{path}:{number}  {error}") from None
         if wrong:
             raise SpeechkitError(f"wrong type of {', '.join(wrong)}", where=f"{path}:{number}")
@@ -153,7 +155,9 @@ def read_sources(path: Path) -> list[Source]:
 
 
 def _fits(value: object, kind: str) -> bool:
-    types = {"str": (str,), "int": (int,), "float": (int, float)}[kind]
+    if isinstance(value, tuple):
+        return all(_fits(item, "int") for item in value)
+    types = {"str": (str,), "int": (int,), "float": (int, float), "tuple[int, ...]": (tuple,)}[kind]
     return isinstance(value, types) and not isinstance(value, bool)
 
 

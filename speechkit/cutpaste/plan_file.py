@@ -135,6 +135,18 @@ def load_plan(folder: Path) -> Plan:
     return Plan(utterances, sources, gains_db, paste, header)
 
 
+def join_places(utterance: Planned) -> list[int]:
+    """Samples at which two stretches of speech meet without a pause between them."""
+    places = []
+    position = utterance.lead
+    for piece, pause in zip(utterance.pieces[:-1], utterance.pauses, strict=True):
+        position += piece.end - piece.start
+        if pause == 0:
+            places.append(position)
+        position += pause
+    return places
+
+
 def _planned(record: dict[str, Any]) -> Planned:
     pieces = tuple(
         Piece(int(source), int(start), int(end), tuple(zip(map(int, marks[::2]), map(int, marks[1::2]), strict=True)))

@@ -17,7 +17,7 @@ from speechkit.artifact import make_artifact
 from speechkit.audio.io import read_audio, write_flac
 from speechkit.cutpaste.config import RenderConfig
 from speechkit.cutpaste.inventory import Source, to_int16
-from speechkit.cutpaste.plan_file import Plan, Planned, load_plan
+from speechkit.cutpaste.plan_file import Plan, Planned, join_places, load_plan
 from speechkit.data.prepare import bad_count_limit
 from speechkit.data.store import Word, make_cut, save_manifests
 from speechkit.errors import SpeechkitError
@@ -153,18 +153,6 @@ def word_times(utterance: Planned, sampling_rate: int) -> list[Word]:
     return times
 
 
-def join_seconds(utterance: Planned, sampling_rate: int) -> list[float]:
-    """Where two stretches meet without a pause between them, in seconds."""
-    joins = []
-    position = utterance.lead
-    for piece, pause in zip(utterance.pieces[:-1], utterance.pauses, strict=True):
-        position += piece.end - piece.start
-        if pause == 0:
-            joins.append(position / sampling_rate)
-        position += pause
-    return joins
-
-
 def run_render(config: RenderConfig, *, plan: Path, out: Path, num_jobs: int = 1, force: bool = False) -> None:
     """Render a plan into FLAC files and manifests; prints one summary line.
 
@@ -251,7 +239,7 @@ def _render_block(plan: Plan, block: Sequence[int], folder: Path) -> list[tuple[
 def _cut(plan: Plan, utterance: Planned, audio: Path) -> MonoCut:
     rate = plan.sampling_rate
     sources = list(dict.fromkeys(plan.sources[piece.source].utt_id for piece in utterance.pieces))
-    joins = [round(seconds, 8) for seconds in join_seconds(utterance, rate)]
+    joins = [round(place / rate, 8) for place in join_places(utterance)]
     return make_cut(
         utterance.utt_id, audio, sampling_rate=rate, num_samples=utterance.num_samples, text=utterance.text,
         speaker=utterance.speaker, tiers={"word": word_times(utterance, rate)},
