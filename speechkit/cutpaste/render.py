@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ SKIPPED_FILE = "skipped.tsv"
 _MAX_PEAK = 0.99
 _BLOCK_SAMPLES = 1 << 26  # recorded samples held by one job
 _FILES_PER_FOLDER = 1000
+_MAX_IN_MEMORY = 1 << 30  # bytes
 
 
 def read_source(source: Source) -> np.ndarray:
@@ -55,10 +57,18 @@ class Pool:
     faults: dict[int, str]
 
 
-def load_pool(sources: Sequence[Source], wanted: Sequence[int]) -> Pool:
-    """Read the wanted sources; unreadable ones are named in `faults`."""
+def load_pool(sources: Sequence[Source], wanted: Sequence[int], *, spill: Path | None = None) -> Pool:
+    """Read the wanted sources; unreadable ones are named in `faults`.
+
+    Args:
+        spill: folder for a nameless temporary file that holds the samples when they are more than 1 GiB.
+    """
     first = np.full(len(sources), -1, np.int64)
-    samples = np.empty(sum(sources[number].num_samples for number in wanted), np.int16)
+    size = sum(sources[number].num_samples for number in wanted)
+    samples: np.ndarray = np.empty(0 if spill and 2 * size > _MAX_IN_MEMORY else size, np.int16)
+    if len(samples) < size:
+        with tempfile.TemporaryFile(dir=spill) as stream:
+            samples = np.memmap(stream, np.int16, "w+", shape=(size,))
     faults: dict[int, str] = {}
     position = 0
     for number in wanted:

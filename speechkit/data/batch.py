@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,10 @@ IGNORED_LABEL = -100  # frame without a known label, as torch's cross-entropy ex
 
 @dataclass(frozen=True)
 class Utterance:
-    """What training and decoding need of a cut; times in seconds from its start."""
+    """What training and decoding need of a cut; times in seconds from its start.
+
+    `rendered`: its number for the batch maker's `render`, -1 when its samples are those of `audio`.
+    """
 
     utt_id: str
     audio: Path
@@ -39,6 +42,7 @@ class Utterance:
     words: tuple[Word, ...] = ()
     tokens: tuple[int, ...] = ()
     max_speed: float = 2.0
+    rendered: int = -1
 
     @property
     def duration_seconds(self) -> float:
@@ -120,6 +124,7 @@ class BatchMaker:
 
     Args:
         augmentation: none for decoding and development sets.
+        render: samples, float32 (S,), of the utterances that are not read from files, by their `rendered`.
     """
 
     def __init__(
@@ -129,7 +134,9 @@ class BatchMaker:
         *,
         augmentation: AugmentConfig | None = None,
         seed: int = 0,
+        render: Callable[[int], np.ndarray] | None = None,
     ) -> None:
+        self.render = render
         self.tokenizer = tokenizer
         self.features = features
         self.augmentation = augmentation
@@ -146,14 +153,7 @@ class BatchMaker:
         draws: list[augment.Draw | None] = []
         waves: list[np.ndarray] = []
         for utt in utterances:
-            samples, found_rate = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
-            if found_rate != utt.sampling_rate:
-                raise SpeechkitError(
-                    f"`{utt.audio}` is sampled at {found_rate} Hz, its manifest says {utt.sampling_rate} Hz",
-                    where=utt.utt_id,
-                    hint="prepare the corpus again",
-                )
-            samples = resample(samples, found_rate, rate)
+            samples = resample(self._samples(utt), utt.sampling_rate, rate)
             chosen = None
             if self.augmentation is not None:
                 chosen = augment.draw(
@@ -173,6 +173,18 @@ class BatchMaker:
                 augment.perturb_features(row[:size], self.augmentation, chosen)
         speeds = [1.0 if chosen is None else chosen.speed for chosen in draws]
         return self._assemble(utterances, features_BTF, num_frames_B, speeds)
+
+    def _samples(self, utt: Utterance) -> np.ndarray:
+        if utt.rendered >= 0 and self.render is not None:
+            return self.render(utt.rendered)
+        samples, found_rate = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
+        if found_rate != utt.sampling_rate:
+            raise SpeechkitError(
+                f"`{utt.audio}` is sampled at {found_rate} Hz, its manifest says {utt.sampling_rate} Hz",
+                where=utt.utt_id,
+                hint="prepare the corpus again",
+            )
+        return samples
 
     def _assemble(
         self, utterances: Sequence[Utterance], features_BTF: Tensor, num_frames_B: Tensor, speeds: list[float]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from speechkit.audio.config import AugmentConfig, FeatureConfig
 from speechkit.config import NEUTRAL, Config
+from speechkit.cutpaste.config import OnTheFlyConfig
 from speechkit.data.config_batch import BatchConfig
 from speechkit.models.config import CtcConfig, ModelConfig
 
@@ -51,6 +52,7 @@ class TrainConfig(Config):
     tokenizer: TokenizerConfig = Field(TokenizerConfig(), description="model symbols")
     features: FeatureConfig = Field(FeatureConfig(), description="log-mel features")
     augment: AugmentConfig = Field(AugmentConfig(), description="perturbation of the training audio")
+    cutpaste: OnTheFlyConfig = Field(OnTheFlyConfig(), description="utterances pasted while training")
     batch: BatchConfig = Field(BatchConfig(), description="batches")
     optim: OptimConfig = Field(OptimConfig(), description="optimiser")
     checkpoint: CheckpointConfig = Field(CheckpointConfig(), description="checkpoints")

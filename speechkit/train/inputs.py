@@ -10,6 +10,7 @@ from pathlib import Path
 from speechkit import log
 from speechkit.audio.config import FeatureConfig
 from speechkit.audio.features import num_frames
+from speechkit.cutpaste.onthefly import Pasted, open_pasted
 from speechkit.data.batch import Utterance, utterances_of
 from speechkit.data.store import CUTS_FILE, load_cuts
 from speechkit.errors import SpeechkitError
@@ -30,6 +31,15 @@ class Inputs:
     tokenizer: Tokenizer
     train: list[Utterance]
     dev: list[Utterance]
+    pasted: Pasted | None = None
+
+    def epoch(self, seed: int, epoch: int) -> list[Utterance]:
+        """The training utterances of an epoch, some of them pasted; always as many, in the same order."""
+        return self.train if self.pasted is None else self.pasted.epoch(self.train, seed=seed, epoch=epoch)
+
+    def longest(self) -> list[Utterance]:
+        """All utterances that an epoch may hold."""
+        return self.train if self.pasted is None else self.train + self.pasted.utterances
 
 
 def manifest_of(path: Path) -> Path:
@@ -52,11 +62,18 @@ def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None,
     texts = [utt.text for utt in utterances]
     tokenizer = train_tokenizer(texts, kind=config.tokenizer.kind, size=config.tokenizer.size)
     tokenizer.save(folder / TOKENIZER_FOLDER)
+    pasted = open_pasted(config.cutpaste, sampling_rate=config.features.sampling_rate, folder=folder)
+    num_pasted = 0 if pasted is None else len(pasted.utterances)
     good, bad = tokenize(utterances, tokenizer, config.features, config.model.encoder)
+    if pasted is not None:
+        fit, unfit = tokenize(pasted.utterances, tokenizer, config.features, config.model.encoder)
+        pasted, bad = replace(pasted, utterances=fit), bad + unfit
     if bad:
-        _tell_infeasible(bad, len(utterances), folder)
+        _tell_infeasible(bad, len(utterances) + num_pasted, folder)
+    if not good or (pasted is not None and not pasted.utterances):
+        raise SpeechkitError("none of the " + ("recorded" if not good else "pasted") + " utterances can be learned")
     dev_utterances = utterances_of(load_cuts(dev), config.features) if dev is not None else []
-    return Inputs(tokenizer, good, dev_utterances)
+    return Inputs(tokenizer, good, dev_utterances, pasted)
 
 
 def _with_fitting_words(utterances: Sequence[Utterance]) -> list[Utterance]:

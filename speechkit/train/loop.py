@@ -44,8 +44,8 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
     inputs = {f"train{index}": manifest_of(path) for index, path in enumerate(train)}
     if dev is not None:
         inputs["dev"] = manifest_of(dev)
-    folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir}
-    sounds = {role: Path(folder) for role, folder in folders.items() if folder is not None}
+    folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir, "cutpaste": config.cutpaste.plan}
+    extra = {role: Path(folder) for role, folder in folders.items() if folder is not None}
 
     check_device(config.device)
 
@@ -54,7 +54,7 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
         data = read_inputs(config, train=list(inputs.values())[: len(train)], dev=inputs.get("dev"), folder=folder)
         Trainer(config, data, folder).train()
 
-    make_artifact(out, command="train", config=config, inputs=inputs | sounds, build=build, force=force, resumable=True,
+    make_artifact(out, command="train", config=config, inputs=inputs | extra, build=build, force=force, resumable=True,
         scratch=CHECKPOINTS,
     )  # fmt: skip
 
@@ -91,7 +91,10 @@ class Trainer:
         ).to(self.device)
         self.average = Average(self.model, config.average_decay)
         self.optimizer = make_optimizer(self.model, config.optim)
-        self.maker = BatchMaker(data.tokenizer, config.features, augmentation=config.augment, seed=config.seed)
+        self.maker = BatchMaker(
+            data.tokenizer, config.features, augmentation=config.augment, seed=config.seed,
+            render=None if data.pasted is None else data.pasted.render,
+        )  # fmt: skip
         self.skipped = 0
 
     def train(self) -> None:
@@ -120,9 +123,10 @@ class Trainer:
         step, epoch, first = self.position.step, self.position.epoch, self.position.batch
         num_steps = self.config.optim.num_steps
         while step < num_steps:
-            plan = plan_epoch(self._durations(epoch), self.config.batch, seed=self.config.seed, epoch=epoch)
+            utterances = self.data.epoch(self.config.seed, epoch)
+            plan = plan_epoch(self._durations(utterances, epoch), self.config.batch, seed=self.config.seed, epoch=epoch)
             remaining = plan[first : first + num_steps - step]
-            dataset = _Batches(self.maker, self.data.train, remaining, epoch)
+            dataset = _Batches(self.maker, utterances, remaining, epoch)
             loader = torch.utils.data.DataLoader(
                 dataset, batch_size=None, num_workers=self.config.num_workers, worker_init_fn=_use_one_thread
             )
@@ -133,14 +137,14 @@ class Trainer:
                 yield batch.to(self.device), Position(step, epoch, index)
             epoch, first = epoch + 1, 0
 
-    def _durations(self, epoch: int) -> np.ndarray:
-        """Seconds of each training utterance (N,) after the speed perturbation of this epoch."""
+    def _durations(self, utterances: Sequence[Utterance], epoch: int) -> np.ndarray:
+        """Seconds of each utterance (N,) after the speed perturbation of this epoch."""
         seed, config = self.config.seed, self.config.augment
         return np.array(
             [
                 utt.duration_seconds
                 / draw_speed(config, seed=seed, epoch=epoch, utt_id=utt.utt_id, max_speed=utt.max_speed)
-                for utt in self.data.train
+                for utt in utterances
             ]
         )
 
@@ -213,9 +217,9 @@ class Trainer:
 
     def _announce(self) -> None:
         slowest = min(1.0, self.config.augment.speed[0])
-        longest = np.array([utt.duration_seconds / slowest for utt in self.data.train])
+        longest = np.array([utt.duration_seconds / slowest for utt in self.data.longest()])
         check_longest(longest, self.config.batch)  # now, not in the epoch that happens to draw the slowest speed
-        durations = self._durations(epoch=0)
+        durations = self._durations(self.data.epoch(self.config.seed, 0), epoch=0)
         plan = plan_epoch(durations, self.config.batch, seed=self.config.seed, epoch=0)
         stats = plan_stats(plan, durations, self.config.batch)
         hours = sum(utt.duration_seconds for utt in self.data.train) / 3600
