@@ -50,6 +50,9 @@ def wer(
     markup: Annotated[
         str, typer.Option(help="nist: alternatives { a / b }, @ and tags; none; auto: nist for STM and CTM.")
     ] = "auto",
+    unit: Annotated[
+        str, typer.Option(help="What is counted: word, char (no spaces), or mixed (ASCII words, other characters).")
+    ] = "word",
     by_time: Annotated[bool, typer.Option("--by-time", help="CTM against CTM: align by the words' times.")] = False,
     fragments: Annotated[bool, typer.Option("--fragments", help="nist: `part-` matches a whole word.")] = False,
     optional_words: Annotated[bool, typer.Option("--optional-words", help="nist: (word) may be left out.")] = False,
@@ -81,6 +84,7 @@ def wer(
             "normalize": normalize,
             "case": case,
             "markup": markup,
+            "unit": unit,
             "by_time": by_time,
             "fragments": fragments,
             "optional": optional_words,

@@ -27,7 +27,11 @@ class WerConfig(Config):
     normalize: Path | None = Field(None, description="rule file applied to both sides")
     case: Literal["keep", "ascii", "unicode"] = Field("keep", description="letters made small on both sides")
     markup: Literal["auto", "none", "nist"] = Field(
-        "auto", description="`nist`: alternatives `{ a / b }`, `@`, tags; auto: nist for STM and CTM"
+        "auto",
+        description="nist: alternatives `{ a / b }`, `@`, tags; auto: for STM, CTM and rules with alternatives",
+    )
+    unit: Literal["word", "char", "mixed"] = Field(
+        "word", description="what is counted; mixed: words of ASCII letters, single other characters"
     )
     by_time: bool = Field(False, description="CTM against CTM: align by the times of the words")
     fragments: bool = Field(False, description="with nist: `part-` matches a word that begins with it")

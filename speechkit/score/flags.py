@@ -13,11 +13,11 @@ from speechkit.score.wer import Scored
 
 MIN_REPEATS = (4, 3, 3, 3)  # of a 1-, 2-, 3- and 4-gram in a row
 MIN_BURST = 5  # insertions in a row
-MAX_WORDS_PER_SECOND = 7.0
+MAX_PER_SECOND = {"word": 7.0, "char": 30.0, "mixed": 15.0}
 MIN_SILENT_REF = 3
 
 
-def flag(scored: Scored, utterance: int) -> dict[str, Any]:
+def flag(scored: Scored, utterance: int, *, unit: str = "word") -> dict[str, Any]:
     """The flags of one utterance, with what raised them; empty for most."""
     found: dict[str, Any] = {}
     ref, hyp = scored.ref_words(utterance), scored.hyp_words(utterance)
@@ -28,19 +28,19 @@ def flag(scored: Scored, utterance: int) -> dict[str, Any]:
     if burst >= MIN_BURST:
         found["insertions"] = burst
     seconds = scored.seconds(utterance)
-    if seconds > 0 and len(hyp) / seconds > MAX_WORDS_PER_SECOND and len(hyp) > len(ref):
-        found["words_per_second"] = round(len(hyp) / seconds, 1)
+    if seconds > 0 and len(hyp) / seconds > MAX_PER_SECOND[unit] and len(hyp) > len(ref):
+        found["words_per_second" if unit == "word" else "units_per_second"] = round(len(hyp) / seconds, 1)
     if not hyp and len(ref) >= MIN_SILENT_REF:
         found["silent"] = len(ref)
     return found
 
 
-def _suspicious(scored: Scored) -> npt.NDArray[np.bool_]:
+def _suspicious(scored: Scored, unit: str) -> npt.NDArray[np.bool_]:
     """(N,) utterances that any flag could concern, found without looking at their words in Python."""
     sub, _, ins, num_ref, num_hyp = scored.words.T
     seconds = scored.all_seconds()
     found: npt.NDArray[np.bool_] = (ins >= MIN_BURST) | ((num_hyp == 0) & (num_ref >= MIN_SILENT_REF))
-    found |= (seconds > 0) & (num_hyp > num_ref) & (num_hyp > MAX_WORDS_PER_SECOND * seconds)
+    found |= (seconds > 0) & (num_hyp > num_ref) & (num_hyp > MAX_PER_SECOND[unit] * seconds)
     wrong = np.flatnonzero(sub + ins >= MIN_REPEATS[0] - 1)
     spans = np.ascontiguousarray(scored.spans[wrong, 2:])
     found[wrong] |= may_loop(scored.hyp.data, spans, np.array(MIN_REPEATS, np.int64))
@@ -75,10 +75,10 @@ def _longest_burst(ops: list[int]) -> int:
     return longest
 
 
-def flags(scored: Scored, limit: int = 1000) -> dict[str, Any]:
+def flags(scored: Scored, limit: int = 1000, *, unit: str = "word") -> dict[str, Any]:
     """Numbers of flagged utterances by flag, and the utterances, worst first (at most `limit`)."""
     words = scored.words
-    found = [(u, flag(scored, u)) for u in np.flatnonzero(_suspicious(scored)).tolist()]
+    found = [(u, flag(scored, u, unit=unit)) for u in np.flatnonzero(_suspicious(scored, unit)).tolist()]
     found = [(u, f) for u, f in found if f]
     found.sort(key=lambda item: (-int(words[item[0], :3].sum()), item[0]))
     names = dict.fromkeys(name for _, f in found for name in f)

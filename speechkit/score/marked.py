@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from speechkit.errors import SpeechkitError
-from speechkit.score.nist import Markup, Step, align_marked, align_networks, has_markup, parse, with_times
+from speechkit.score.nist import NO_WORD, Markup, Step, align_marked, align_networks, has_markup, parse, with_times
 from speechkit.score.normalize import Normalizer
-from speechkit.score.timed import Item, Piece
-from speechkit.score.transcripts import from_texts
+from speechkit.score.pieces import Piece
+from speechkit.score.timed import Item
+from speechkit.score.transcripts import Transcripts, from_texts
+from speechkit.score.units import split_transcripts
 from speechkit.score.wer import Scored, score
+
+TimedWord = tuple[str, float, float]
+_NO_TIME = (math.nan, math.nan)  # of the marks of alternatives
+
+
+def split_plain(texts: Transcripts, markup: Markup, *, is_marked: bool) -> Transcripts:
+    """Cut the words of texts into units; texts with markup are cut when they are parsed."""
+    if markup.unit == "word" or not is_marked:
+        return split_transcripts(texts, markup.unit)
+    return split_transcripts(texts, markup.unit, keep=[has_markup(text, markup) for text in texts.texts()])
 
 
 def score_marked(scored: Scored, markup: Markup) -> Scored:
@@ -30,26 +45,57 @@ def score_marked(scored: Scored, markup: Markup) -> Scored:
     return found
 
 
-def align_by_time(piece: Piece, normalizer: Normalizer, markup: Markup) -> list[Step]:
+def align_by_time(piece: Piece, normalizers: tuple[Normalizer, Normalizer], markup: Markup) -> list[Step]:
     """Align a piece of two CTM files by the times of the words rather than by the words (sclite -T)."""
-    sides = (piece.ref, piece.hyp)
-    networks = [with_times(parse(normalizer.text(_text(items)), markup), _times(items)) for items in sides]
+    networks = []
+    for items, normalizer in zip((piece.ref, piece.hyp), normalizers, strict=True):
+        words = [word for item in items for word in _normalised(item, normalizer)]
+        network = parse(" ".join(word for word, _, _ in words), markup)
+        networks.append(with_times(network, [(start, end) for _, start, end in words if not math.isnan(start)]))
     return align_networks(networks[0], networks[1], fragments=markup.fragments)
 
 
-def score_pieces(pieces: list[Piece], sources: tuple[str, str], normalizer: Normalizer, *, ties: str) -> Scored:
+def _normalised(item: Item, normalizer: Normalizer) -> Iterator[TimedWord]:
+    """The words and marks of an item; words that a rule makes of one share its time."""
+    words = iter(item.words)
+    for token in item.text.split():
+        if item.num_lines > 1 and token in ("{", "/", "}"):
+            yield token, *_NO_TIME
+            continue
+        word, start, end = next(words)
+        text = normalizer.text(word) if word != NO_WORD else word
+        yield from _spread(text, start, end) if "{" in text else _share(text.split(), start, end)
+
+
+def _spread(text: str, start: float, end: float) -> Iterator[TimedWord]:
+    """The same for `{ a b / c }`: each alternative takes the whole time."""
+    parts = text.replace("{", " ").replace("}", " ").split("/")
+    for number, part in enumerate(parts):
+        yield "/" if number else "{", *_NO_TIME
+        yield from _share(part.split(), start, end)
+    yield "}", *_NO_TIME
+
+
+def _share(words: list[str], start: float, end: float) -> Iterator[TimedWord]:
+    step = (end - start) / max(1, len(words))
+    for number, word in enumerate(words):
+        yield word, start + number * step, start + number * step + step
+
+
+def score_pieces(
+    pieces: list[Piece],
+    sources: tuple[str, str],
+    normalizers: tuple[Normalizer, Normalizer],
+    markup: Markup,
+    *,
+    is_marked: bool,
+    ties: str,
+) -> Scored:
     """Score two CTM files cut into pieces; each piece is an utterance."""
     sides = []
-    for source, items in zip(sources, ([p.ref for p in pieces], [p.hyp for p in pieces]), strict=True):
-        texts = [normalizer.text(_text(part)) for part in items]
-        lines = [part[0].line if part else 1 for part in items]
-        sides.append(from_texts([p.name for p in pieces], texts, source=source, lines=lines))
-    return score(sides[0], sides[1], ties=ties)
-
-
-def _text(items: list[Item]) -> str:
-    return " ".join(item.text for item in items)
-
-
-def _times(items: list[Item]) -> list[tuple[float, float]]:
-    return [(start, end) for item in items for _, start, end in item.words]
+    for k, parts in enumerate(([p.ref for p in pieces], [p.hyp for p in pieces])):
+        texts = [normalizers[k].text(" ".join(item.text for item in items)) for items in parts]
+        lines = [items[0].line if items else 1 for items in parts]
+        side = from_texts([p.name for p in pieces], texts, source=sources[k], lines=lines)
+        sides.append(split_plain(side, markup, is_marked=is_marked))
+    return score(sides[0], sides[1], ties=ties, with_chars=markup.unit == "word")

@@ -15,6 +15,7 @@ import numpy as np
 
 from speechkit.errors import SpeechkitError
 from speechkit.kernels.edit import COR, DEL, INS, SUB
+from speechkit.score.units import split_word
 
 Step = tuple[int, str | None, str | None]
 # sclite adds its weights in single precision, and the rounding decides some ties
@@ -31,10 +32,12 @@ class Markup:
 
     fragments: `part-` matches a word that begins with it (sclite -F).
     optional: `(word)` may be left out (sclite -D).
+    unit: what a word is cut into, see `units` (sclite -c).
     """
 
     fragments: bool = False
     optional: bool = False
+    unit: str = "word"
 
 
 @dataclass
@@ -67,7 +70,7 @@ def parse(text: str, markup: Markup, where: str = "") -> Network:
     """
     network = Network()
     network.ends = _add(network, text, [0], markup, where)
-    return network
+    return network if markup.unit == "word" else _in_units(network, markup.unit)
 
 
 def _add(network: Network, text: str, entry: list[int], markup: Markup, where: str) -> list[int]:
@@ -84,7 +87,7 @@ def _add(network: Network, text: str, entry: list[int], markup: Markup, where: s
             end = at
             while end < len(text) and not text[end].isspace():
                 end += 1
-            entry = [_add_word(network, text[at:end], entry, markup)]
+            entry = _add_word(network, text[at:end], entry, markup)
             at = end
     return entry
 
@@ -113,7 +116,7 @@ def _alternatives(text: str) -> list[str]:
     return [part for part in [*parts, text[begin:]] if part.strip()]
 
 
-def _add_word(network: Network, token: str, entry: list[int], markup: Markup) -> int:
+def _add_word(network: Network, token: str, entry: list[int], markup: Markup) -> list[int]:
     word = re.sub(r"\\(.)", r"\1", re.split(r"(?<!\\);", token, maxsplit=1)[0])
     if len(word) > 1 and word.endswith("*"):
         word = word[:-1]
@@ -121,7 +124,43 @@ def _add_word(network: Network, token: str, entry: list[int], markup: Markup) ->
     network.words.append(word[1:-1] if optional else word)
     network.before.append(entry)
     network.optional.append(optional)
-    return len(network.words) - 1
+    return [len(network.words) - 1]
+
+
+def _in_units(network: Network, unit: str) -> Network:
+    """The network with every word cut into a chain of arcs.
+
+    Among equals sclite takes the first arc into a node, and the arcs of a cut word move to the end of that order, in
+    the order in which it walks the nodes: depth first, the last branch first.
+    """
+    nodes = {id(arcs): arcs for arcs in [*network.before[1:], network.ends]}
+    node_after = {arc: arcs for arcs in nodes.values() for arc in arcs}
+    leaving: dict[int, list[int]] = {key: [] for key in nodes}
+    for arc, arcs in enumerate(network.before[1:], start=1):
+        leaving[id(arcs)].append(arc)
+    parts = [split_word(word, unit) for word in network.words]
+    stack, seen = [node_after[0]], {id(node_after[0])}
+    while stack:
+        out = leaving[id(stack.pop())]
+        for arc in out:
+            if id(node_after[arc]) not in seen:
+                seen.add(id(node_after[arc]))
+                stack.append(node_after[arc])
+        for arc in out:
+            if network.optional[arc] or len(parts[arc]) > 1:
+                node_after[arc].remove(arc)
+                node_after[arc].append(arc)
+    found, last = Network(), [0]
+    for arc in range(1, len(network.words)):
+        entry = [last[a] for a in network.before[arc]]
+        for part in parts[arc]:
+            found.words.append(part)
+            found.before.append(entry)
+            found.optional.append(network.optional[arc])
+            entry = [len(found.words) - 1]
+        last += entry
+    found.ends = [last[a] for a in network.ends]
+    return found
 
 
 def is_same(ref: str, hyp: str, fragments: bool) -> bool:
@@ -174,12 +213,12 @@ def _best_way(cells: Cells, at_ref: tuple[Network, int], at_hyp: tuple[Network, 
         return _FREE, -1, -1
     pair = gone = extra = (_FAR, -1, -1)
     if b:  # min keeps the first of equals, as sclite does
-        extra = min(((cells[a][q][0] + _gap(hyp, b), a, q) for q in hyp.before[b]), key=_cost)
+        extra = _plus(min(((cells[a][q][0], a, q) for q in hyp.before[b]), key=_cost), _gap(hyp, b))
     if a:
-        gone = min(((cells[p][b][0] + _gap(ref, a), p, b) for p in ref.before[a]), key=_cost)
+        gone = _plus(min(((cells[p][b][0], p, b) for p in ref.before[a]), key=_cost), _gap(ref, a))
     if a and b:
-        step = _pair(ref, a, hyp, b, fragments)
-        pair = min(((cells[p][q][0] + step, p, q) for p in ref.before[a] for q in hyp.before[b]), key=_cost)
+        best = min(((cells[p][q][0], p, q) for p in ref.before[a] for q in hyp.before[b]), key=_cost)
+        pair = _plus(best, _pair(ref, a, hyp, b, fragments))
     if pair[0] <= gone[0] and pair[0] <= extra[0]:
         return pair
     return gone if gone[0] < extra[0] else extra
@@ -187,6 +226,10 @@ def _best_way(cells: Cells, at_ref: tuple[Network, int], at_hyp: tuple[Network, 
 
 def _cost(way: Way) -> Cost:
     return way[0]
+
+
+def _plus(way: Way, step: Cost) -> Way:
+    return way[0] + step, way[1], way[2]
 
 
 def with_times(network: Network, times: list[tuple[float, float]]) -> Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,22 @@ from speechkit.errors import CheckFailed, ConfigError
 from speechkit.score.config import WerConfig
 from speechkit.score.flags import flags
 from speechkit.score.lists import error_lists, join_compounds, word_rates
-from speechkit.score.marked import align_by_time, score_marked, score_pieces
+from speechkit.score.marked import align_by_time, score_marked, score_pieces, split_plain
 from speechkit.score.nbest import oracle, read_nbest
 from speechkit.score.nist import Markup
 from speechkit.score.normalize import Normalizer, read_normalizer
+from speechkit.score.pieces import cut_channels
 from speechkit.score.seen_unseen import seen_unseen
 from speechkit.score.summary import by_field, summarise
-from speechkit.score.timed import cut_channels, pair_stm_ctm
+from speechkit.score.timed import pair_stm_ctm
 from speechkit.score.transcripts import guess_format, read_transcripts
+from speechkit.score.units import NAMES as UNIT_NAMES
+from speechkit.score.units import split_text, split_transcripts
 from speechkit.score.wer import Scored, score
 
 SCHEMA = 1
 NAMES = ("cor", "sub", "del", "ins")
+_HEADS = {"word": ("words", "WER%"), "char": ("chars", "CER%"), "mixed": ("tokens", "MixER%")}
 WIDTHS = (8, 9, 8, 17, 7, 7, 7, 8, 8)
 
 
@@ -36,12 +41,13 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         SpeechkitError: a file cannot be read, or the ids differ; ConfigError: an unknown field or option.
     """
     normalizer = read_normalizer(config.normalize, config.case)
-    scored = _score_files(ref, hyp, config, normalizer, num_threads)
+    scored = score_files(ref, hyp, config, normalizer, num_threads=num_threads)
     options = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "ref": str(ref),
         "hyp": str(hyp),
+        "unit": config.unit,
         "ties": config.ties,
         "missing_policy": config.missing,
         "missing": scored.num_missing,
@@ -50,7 +56,8 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         **summarise(scored, **options),  # type: ignore[arg-type]
     }
     if config.train_text is not None:
-        known = {normalizer.text(text) for text in read_transcripts(config.train_text).texts()}
+        texts = normalizer.for_input("txt", "ref").transcripts(read_transcripts(config.train_text))
+        known = set(split_transcripts(texts, config.unit).texts())
         result |= seen_unseen(scored, known, **options)
     if config.by:
         result["groups"] = {name: by_field(scored, name, **options) for name in config.by}
@@ -58,38 +65,76 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         listed = {w for text in read_transcripts(config.words, "lines").texts() for w in normalizer.text(text).split()}
         result["words"] = word_rates(scored, frozenset(listed))
     if config.nbest is not None:
-        nbest = {k: [normalizer.text(t) for t in texts] for k, texts in read_nbest(config.nbest).items()}
-        result["oracle"] = oracle(scored, nbest)
+        result["oracle"] = oracle(scored, _read_candidates(config.nbest, normalizer, config.unit))
     result["lists"] = error_lists(scored)
-    result["flags"] = flags(scored)
+    result["flags"] = flags(scored, unit=config.unit)
     return scored, result
 
 
-def _score_files(ref: Path, hyp: Path, config: WerConfig, normalizer: Normalizer, num_threads: int) -> Scored:
-    kind = guess_format(ref) if config.ref_format == "auto" and ref.is_file() else config.ref_format
-    is_timed = kind in ("stm", "ctm")
-    markup = Markup(fragments=config.fragments, optional=config.optional)
-    is_marked = config.markup == "nist" or (config.markup == "auto" and is_timed)
-    if (config.fragments or config.optional) and not is_marked:
-        raise ConfigError("--fragments and --optional-words belong to --markup nist")
-    if config.by_time and kind != "ctm":
-        raise ConfigError("--by-time needs words with times on both sides", expected="REF.ctm HYP.ctm")
+def _read_candidates(path: Path, normalizer: Normalizer, unit: str) -> dict[str, list[str]]:
+    clean = normalizer.for_input("txt", "hyp").text
+    return {name: [split_text(clean(text), unit) for text in texts] for name, texts in read_nbest(path).items()}
+
+
+def score_files(ref: Path, hyp: Path, config: WerConfig, normalizer: Normalizer, *, num_threads: int = 1) -> Scored:
+    """Read, pair and align two files.
+
+    Raises:
+        SpeechkitError: a file cannot be read, or the ids differ; ConfigError: options that do not fit the files.
+    """
+    kinds = [_kind(path, kind) for path, kind in ((ref, config.ref_format), (hyp, config.hyp_format))]
+    normalizers = normalizer.for_input(kinds[0], "ref"), normalizer.for_input(kinds[1], "hyp")
+    markup = Markup(fragments=config.fragments, optional=config.optional, unit=config.unit)
+    is_marked = _is_marked(config, kinds[0], normalizers)
     options: dict[str, Any] = {"ties": config.ties, "missing": config.missing, "num_threads": num_threads}
-    if kind == "ctm":
+    if kinds[0] == "ctm":
         pieces = cut_channels(ref, hyp, missing=config.missing)
-        scored = score_pieces(pieces, (str(ref), str(hyp)), normalizer, ties=config.ties)
+        sources = str(ref), str(hyp)
+        scored = score_pieces(pieces, sources, normalizers, markup, is_marked=is_marked, ties=config.ties)
         if config.by_time:
-            found = {u: align_by_time(piece, normalizer, markup) for u, piece in enumerate(pieces)}
+            found = {u: align_by_time(piece, normalizers, markup) for u, piece in enumerate(pieces)}
             return scored.with_alignments(found)
-    elif kind == "stm":
-        sides = pair_stm_ctm(ref, hyp, missing=config.missing)
-        scored = score(normalizer.transcripts(sides[0]), normalizer.transcripts(sides[1]), **options)
     else:
-        references = normalizer.transcripts(read_transcripts(ref, config.ref_format))
-        scored = score(references, normalizer.transcripts(read_transcripts(hyp, config.hyp_format)), **options)
+        if kinds[0] == "stm":
+            sides = pair_stm_ctm(ref, hyp, missing=config.missing)
+        else:
+            sides = read_transcripts(ref, config.ref_format), read_transcripts(hyp, config.hyp_format)
+        sides = normalizers[0].transcripts(sides[0]), normalizers[1].transcripts(sides[1])
+        cut = [split_plain(side, markup, is_marked=is_marked) for side in sides]
+        scored = score(cut[0], cut[1], with_chars=config.unit == "word", **options)
     if is_marked:
         scored = score_marked(scored, markup)
+    if config.unit != "word":
+        scored = _with_unit_counts(scored, config.unit)
     return _without_compounds(scored) if config.compounds else scored
+
+
+def _kind(path: Path, given: str) -> str:
+    return guess_format(path) if given == "auto" and path.is_file() else given
+
+
+def _is_marked(config: WerConfig, kind: str, normalizers: tuple[Normalizer, Normalizer]) -> bool:
+    """Whether texts are read with NIST's markup; options that need it or contradict it are refused."""
+    writes_alternatives = any(n.has_alternatives for n in normalizers)
+    is_marked = config.markup == "nist" or (config.markup == "auto" and (kind in ("stm", "ctm") or writes_alternatives))
+    if writes_alternatives and not is_marked:
+        raise ConfigError(
+            f"the rules of `{config.normalize}` write alternatives `{{ a / b }}`", hint="leave --markup none away"
+        )
+    if (config.fragments or config.optional) and not is_marked:
+        raise ConfigError("--fragments and --optional-words belong to --markup nist")
+    if config.by_time and (kind != "ctm" or config.unit != "word"):
+        raise ConfigError("--by-time aligns words with times on both sides", expected="REF.ctm HYP.ctm, --unit word")
+    if config.unit != "word" and (config.compounds or config.words is not None):
+        raise ConfigError(f"--compounds and --words are about words, not about --unit {config.unit}")
+    return is_marked
+
+
+def _with_unit_counts(scored: Scored, unit: str) -> Scored:
+    """Characters of `--unit char` are its units; mixed ones have no character error rate."""
+    errors = scored.words[:, :3].sum(axis=1)
+    chars = np.stack([errors, scored.words[:, 3], scored.words[:, 4]], axis=1)
+    return replace(scored, chars=chars if unit == "char" else np.zeros_like(chars))
 
 
 def _without_compounds(scored: Scored) -> Scored:
@@ -101,7 +146,8 @@ def _without_compounds(scored: Scored) -> Scored:
 
 def table(result: dict[str, Any]) -> str:
     """The summary for people: one line per part of the corpus, then what the numbers rest on."""
-    names = ("utts", "words", "WER%", "interval", "sub", "del", "ins", "CER%", "SER%")
+    units, rate = _HEADS[result["unit"]]
+    names = ("utts", units, rate, "interval", "sub", "del", "ins", "CER%", "SER%")
     head = f"{'part':<28}" + "".join(name.rjust(width) for name, width in zip(names, WIDTHS, strict=True))
     lines = [head, _row("all", result)]
     for part in ("seen", "unseen"):
@@ -190,8 +236,8 @@ def check_limit(result: dict[str, Any], limit: float | None) -> None:
     """Raises CheckFailed when the word error rate is above `limit` percent."""
     if limit is not None and result["wer"] > limit:
         raise CheckFailed(
-            f"the word error rate is {result['wer']:.2f} %, above {limit:g} %",
-            where=f"{result['sub']} sub, {result['del']} del, {result['ins']} ins of {result['num_ref_words']} words",
+            f"the {UNIT_NAMES[result['unit']]} error rate is {result['wer']:.2f} %, above {limit:g} %",
+            where=f"{result['sub']} sub, {result['del']} del, {result['ins']} ins of {result['num_ref_words']}",
         )
 
 

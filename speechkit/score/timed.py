@@ -1,9 +1,8 @@
 """Time-marked transcripts: CTM (words) against STM (segments) or CTM, with sclite's rules.
 
 STM: every segment takes the words of its channel whose middle lies before its end and that no earlier segment
-took; the last segment takes the rest. CTM: channels are cut where neither side has a word.
-CTM lines are `file channel start duration word [confidence]`; STM lines are
-`file channel speaker start end [<labels>] text`.
+took; the last segment takes the rest. CTM against CTM: see `pieces`. CTM lines are
+`file channel start duration word [confidence]`; STM lines are `file channel speaker start end [<labels>] text`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from speechkit.score.transcripts import Transcripts, check_bytes, from_texts, re
 
 Channel = tuple[str, str]
 _IGNORED = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING")
-_WORDS_PER_PIECE = 50
 _MIN_DURATION = -0.05  # rounding of end - start
 _MAX_BACK_SECONDS = 1.0  # hand-made marks overlap a little, as in NIST's own files
 
@@ -32,6 +30,7 @@ class Item:
     """A word of a CTM or a segment of an STM; alternatives of a CTM are one item with text `{ a / b }`.
 
     words: the single words with their times, in the order of `text`.
+    num_lines: lines of the file it takes, the marks of alternatives included.
     """
 
     line: int
@@ -42,6 +41,7 @@ class Item:
     speaker: str = ""
     labels: str = ""
     words: tuple[tuple[str, float, float], ...] = ()
+    num_lines: int = 1
 
 
 def read_stm(path: Path) -> dict[Channel, list[Item]]:
@@ -111,7 +111,8 @@ def _alternatives(number: int, parts: list[list[tuple[str, float, float]]]) -> I
     middle = max(((w[1] + w[2]) / 2 for w in words), default=0.0)
     text = "{ " + " / ".join(" ".join(w[0] for w in part) or "@" for part in parts) + " }"
     kept = tuple(word for part in parts for word in (part or [("@", 0.0, 0.0)]))
-    return Item(number, start, end, middle, text, words=kept)
+    num_lines = len(words) + len(parts) + 1
+    return Item(number, start, end, middle, text, words=kept, num_lines=num_lines)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -159,7 +160,7 @@ def pair_stm_ctm(ref: Path, hyp: Path, *, missing: str = "error") -> tuple[Trans
         SpeechkitError: a file cannot be read, or a channel is on one side only and `missing` is `error`.
     """
     segments, words = read_stm(ref), read_ctm(hyp)
-    _check_channels(segments, words, (ref, hyp), missing)
+    check_channels(segments, words, (ref, hyp), missing)
     ids, numbers, kept, texts = [], defaultdict(int), [], []  # type: ignore[var-annotated]
     for channel, items in segments.items():
         if missing == "skip" and channel not in words:
@@ -186,9 +187,10 @@ def pair_stm_ctm(ref: Path, hyp: Path, *, missing: str = "error") -> tuple[Trans
     )
 
 
-def _check_channels(
+def check_channels(
     ref: dict[Channel, list[Item]], hyp: dict[Channel, list[Item]], paths: tuple[Path, Path], missing: str
 ) -> None:
+    """Refuse channels that one side lacks, unless `missing` is not `error`."""
     if missing != "error" or set(ref) == set(hyp):
         return
     lost = [f"{paths[0]}:{ref[c][0].line}  {' '.join(c)}  not in {paths[1]}" for c in sorted(set(ref) - set(hyp))]
@@ -210,40 +212,3 @@ def _distribute(segments: list[Item], words: list[Item]) -> list[str]:
             at += 1
         texts.append(" ".join(word.text for word in words[begin:at]))
     return texts
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Words of both sides of one channel between two silences."""
-
-    name: str
-    ref: list[Item]
-    hyp: list[Item]
-
-
-def cut_channels(ref: Path, hyp: Path, *, missing: str = "error") -> list[Piece]:
-    """Pieces `<file>-<channel>-<number>` of two CTM files, cut where neither has a word.
-
-    Raises:
-        SpeechkitError: as `read_ctm`, and for channels on one side only unless `missing` says otherwise.
-    """
-    sides = read_ctm(ref), read_ctm(hyp)
-    _check_channels(*sides, (ref, hyp), missing)
-    pieces = []
-    for channel in sides[0]:
-        if missing != "skip" or channel in sides[1]:
-            parts = _cut(sides[0][channel], sides[1].get(channel, []))
-            pieces += [Piece(f"{channel[0]}-{channel[1]}-{k:04d}", r, h) for k, (r, h) in enumerate(parts)]
-    return pieces
-
-
-def _cut(ref: list[Item], hyp: list[Item]) -> list[tuple[list[Item], list[Item]]]:
-    merged = [(i.start, 0, k, i) for k, i in enumerate(ref)] + [(i.start, 1, k, i) for k, i in enumerate(hyp)]
-    pieces: list[tuple[list[Item], list[Item]]] = [([], [])]
-    reach = -math.inf
-    for start, side, _, item in sorted(merged, key=lambda entry: entry[:3]):
-        if start > reach and max(map(len, pieces[-1])) >= _WORDS_PER_PIECE:
-            pieces.append(([], []))
-        pieces[-1][side].append(item)
-        reach = max(reach, item.end)
-    return pieces

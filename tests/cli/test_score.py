@@ -82,3 +82,35 @@ def test_real_systems_have_the_totals_of_the_corpus(run_speechkit: Run, corpus_r
         found = json.loads((tmp_path / "out.json").read_text())
         assert found["sub"] + found["del"] + found["ins"] == int(row["min_edit_errors"])
         assert found["num_ref_words"] == int(row["ref_words"])
+
+
+def test_characters_are_counted_on_demand(run_speechkit: Run, tmp_path: Path) -> None:
+    for name, text in (("ref", "a \u5929\u5730 ok\n"), ("hyp", "a \u5929\u4eba\u4eba ok\n")):
+        (tmp_path / name).write_text(text)
+    found = {}
+    for unit in ("word", "char", "mixed"):
+        result = run_speechkit(
+            "score", "wer", tmp_path / "ref", tmp_path / "hyp", "--unit", unit, "--json", tmp_path / "out.json"
+        )
+        assert result.exit_code == 0, result.stderr
+        item = json.loads((tmp_path / "out.json").read_text())
+        found[unit] = [item[k] for k in ("unit", "sub", "ins", "num_ref_words", "cer")]
+    assert found["word"] == ["word", 1, 0, 2, 40.0]
+    assert found["char"] == ["char", 1, 1, 4, 50.0] and found["mixed"] == ["mixed", 1, 1, 3, None]
+    assert "MixER%" in result.stdout
+    for option in ("--compounds", "--words=" + str(tmp_path / "ref")):
+        assert (
+            run_speechkit("score", "wer", tmp_path / "ref", tmp_path / "hyp", "--unit", "char", option).exit_code == 2
+        )
+
+
+def test_rules_that_write_alternatives_switch_markup_on(run_speechkit: Run, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("a he has been\nb he is here\n")
+    (tmp_path / "hyp").write_text("a he's been\nb he's here\n")
+    (tmp_path / "x.glm").write_text(
+        ';; INPUT_DEPENDENT_APPLICATION = "hyp"\n[he\'s] => [{he is / he has}] / [ ] __ [ ]\n'
+    )
+    command = ("score", "wer", tmp_path / "text", tmp_path / "hyp", "--normalize", tmp_path / "x.glm")
+    assert run_speechkit(*command, "--fail-above", "0").exit_code == 0
+    result = run_speechkit(*command, "--markup", "none")
+    assert result.exit_code == 2 and "write alternatives" in result.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from speechkit.score.marked import score_marked
+from speechkit.score.marked import score_marked, split_plain
 from speechkit.score.nist import Markup
 from speechkit.score.normalize import Normalizer
 from speechkit.score.transcripts import Transcripts, from_texts, read_transcripts
@@ -106,42 +106,34 @@ def test_random_pairs_have_the_counts_of_kaldialign_and_rapidfuzz() -> None:
     check_peers(from_texts(ids, refs, source="ref"), from_texts(ids, hyps, source="hyp"))
 
 
+UNITS = {"word": (NUM_RANDOM, []), "char": (2000, ["-c"]), "mixed": (2000, ["-c", "NOASCII"])}
+
+
 @pytest.mark.slow
-def test_random_pairs_with_markup_have_the_counts_of_sclite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", UNITS)
+def test_random_pairs_with_markup_have_the_counts_of_sclite(tmp_path: Path, unit: str) -> None:
     sclite = shutil.which("sclite") or shutil.which("sclite", path=SCTK)
     if sclite is None:
         pytest.skip("no sclite: install Debian's package sctk")
-    refs, hyps = random_pairs(NUM_RANDOM, marked=True)
-    ids = [f"s{k % 20}-{k:05d}" for k in range(NUM_RANDOM)]
+    num, options = UNITS[unit]
+    refs, hyps = random_pairs(num, marked=True)
+    ids = [f"s{k % 20}-{k:05d}" for k in range(num)]
     for name, texts in (("ref", refs), ("hyp", hyps)):
         lines = [f"{text} ({utt})\n" for utt, text in zip(ids, texts, strict=True)]
         (tmp_path / f"{name}.trn").write_text("".join(lines), encoding="utf-8")
-    command = [
-        sclite,
-        "-r",
-        "ref.trn",
-        "trn",
-        "-h",
-        "hyp.trn",
-        "trn",
-        "-i",
-        "spu_id",
-        "-e",
-        "utf-8",
-        "-o",
-        "pralign",
-        "stdout",
-    ]
-    report = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout.decode(errors="replace")
+    files = ["-r", "ref.trn", "trn", "-h", "hyp.trn", "trn", "-i", "spu_id", "-e", "utf-8", "-o", "pralign", "stdout"]
+    done = subprocess.run([sclite, *files, *options], cwd=tmp_path, capture_output=True, check=True)
+    report = done.stdout.decode(errors="replace")
     expected = dict(re.findall(r"id: \((.*?)\)\nScores: \(#C #S #D #I\) (.*)\n", report))
-    normalizer = Normalizer(case="unicode")
-    sides = [normalizer.transcripts(read_transcripts(tmp_path / f"{name}.trn")) for name in ("ref", "hyp")]
-    scored = score_marked(score(sides[0], sides[1], ties="sclite", with_chars=False), Markup())
-    assert len(expected) == NUM_RANDOM
+    normalizer, markup = Normalizer(case="unicode"), Markup(unit=unit)
+    texts = [normalizer.transcripts(read_transcripts(tmp_path / f"{name}.trn")) for name in ("ref", "hyp")]
+    sides = [split_plain(side, markup, is_marked=True) for side in texts]
+    scored = score_marked(score(sides[0], sides[1], ties="sclite", with_chars=False), markup)
+    assert len(expected) == num
     wrong = []
     for u, name in enumerate(scored.ids):
         sub, dele, ins, num_ref, _ = scored.words[u].tolist()
         found = f"{num_ref - sub - dele} {sub} {dele} {ins}"
         if found != expected[name].strip():
             wrong.append(f"{name}: {found}, sclite {expected[name]}: {refs[u]} | {hyps[u]}")
-    assert not wrong, f"{len(wrong)} of {NUM_RANDOM}: {wrong[:5]}"
+    assert not wrong, f"{len(wrong)} of {num}: {wrong[:5]}"

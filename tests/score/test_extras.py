@@ -34,15 +34,29 @@ def test_rules_replace_the_longest_match_and_directives_switch(tmp_path: Path) -
     assert found.text("A lot, a gonna! Uh it's well-known.") == "many one going to it's well-known"
 
 
-def test_nists_glm_is_read(corpus_root: Path) -> None:
-    found = read_normalizer(corpus_root / "scoring" / "sctk" / "example.glm", "unicode")
-    assert len(found.rules) > 50
-    assert found.text("the AIR LINES said") == "the airlines said"
+def test_rules_may_ask_for_words_around(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("falkner => faulkner / william __\nto => two / __ euros now\nto => too\na => b / c\n")
+    with pytest.raises(SpeechkitError, match="1 lines are no rules"):
+        read_normalizer(rules)
+    rules.write_text("falkner => faulkner / william __\nto => two / __ [ euros now ]\nto => too / [ ] __ [ ]\n")
+    found = read_normalizer(rules)
+    assert found.text("falkner william falkner") == "falkner william faulkner"
+    assert found.text("to euros now to euros") == "two euros now too euros"
+
+
+def test_hyphens_are_split_inside_words_only(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("@split-hyphens\nuh-huh => yes\n")
+    assert (
+        read_normalizer(rules).text("well-known uh-huh part- -end a-b-c (re-do)")
+        == "well known yes part- -end a b c (re do)"
+    )
 
 
 def test_lines_that_are_no_rules_are_named(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
-    rules.write_text("a => b\nwhat\n@upper\n[x] => [y] / [ b ] __ [ ]\n")
+    rules.write_text("a => b\nwhat\n@upper\n => y\n")
     with pytest.raises(SpeechkitError, match="3 lines are no rules") as caught:
         read_normalizer(rules)
     assert [w.split("  ")[0].rsplit(":", 1)[1] for w in caught.value.where] == ["2", "3", "4"]

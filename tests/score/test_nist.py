@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from speechkit.errors import SpeechkitError
-from speechkit.score.marked import score_marked
+from speechkit.score.marked import score_marked, split_plain
 from speechkit.score.nist import Markup, Step, align_marked
 from speechkit.score.normalize import Normalizer
 from speechkit.score.transcripts import read_transcripts
@@ -33,6 +33,9 @@ CASES = {
     "optional left out": ("a (um) b", "a b", Markup(optional=True), [3, 0, 0, 0]),
     "optional said": ("a (um) b", "a um b", Markup(optional=True), [3, 0, 0, 0]),
     "optional off": ("a (um) b", "a b", Markup(), [2, 0, 1, 0]),
+    "characters": ("a (bc) { de / f }", "ab e", Markup(unit="char", optional=True), [4, 0, 1, 0]),
+    "tagged characters": ("ab;tag @", "ab", Markup(unit="char"), [2, 0, 0, 0]),
+    "mixed": ("the {\u5929\u5730 / \u4eba} ok", "the \u5929 ok", Markup(unit="mixed"), [3, 0, 1, 0]),
     "empty": ("", "a", Markup(), [0, 0, 0, 1]),
 }
 
@@ -57,6 +60,7 @@ RUNS = {
     "spu_noD": ("tests.ref", "tests.hyp", "ascii", Markup(fragments=True, optional=True)),
     "utf8": ("tests.ref.utf8-3bytes", "tests.hyp.utf8-3bytes", "unicode", Markup()),
     "turkish": ("test.turkish.ref", "test.turkish.hyp", "unicode", Markup()),
+    "char_utf8": ("tests.ref.utf8-3bytes", "tests.hyp.utf8-3bytes", "unicode", Markup(unit="char")),
     "vietnamese": ("test.vietnamese.ref.trn", "test.vietnamese.hyp.trn", "ascii", Markup()),
 }
 
@@ -66,8 +70,9 @@ def test_nists_own_inputs_have_sclites_counts_in_every_utterance(corpus_root: Pa
     folder = corpus_root / "scoring" / "sctk"
     ref, hyp, case, markup = RUNS[run]
     normalizer = Normalizer(case=case)
-    sides = [normalizer.transcripts(read_transcripts(folder / name, "trn")) for name in (ref, hyp)]
-    scored = score_marked(score(*sides, ties="sclite"), markup)
+    texts = [normalizer.transcripts(read_transcripts(folder / name, "trn")) for name in (ref, hyp)]
+    sides = [split_plain(side, markup, is_marked=True) for side in texts]
+    scored = score_marked(score(sides[0], sides[1], ties="sclite"), markup)
     text = (folder / "expected" / f"{run}.pra").read_text(errors="replace")
     expected = dict(re.findall(r"id: \((.*?)\)\nScores: \(#C #S #D #I\) (.*)\n", text))
     assert len(expected) == len(scored)

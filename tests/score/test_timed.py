@@ -18,7 +18,7 @@ RUNS = {
     "stm_ctm": ("lvc_ref.stm", "lvc_hyp.ctm", (), (61, 540, 226, 171)),
     "stm_ctm_frag_optdel": ("lvc_ref.stm", "lvc_hyp.ctm", ("--fragments", "--optional-words"), (61, 539, 227, 170)),
     "reduced": ("lvc_refr.stm", "lvc_hypr.ctm", (), (30, 143, 413, 59)),
-    "ctm_ctm_timemediated": ("tima_ref.ctm", "tima_hyp.ctm", ("--by-time",), (17, 269, 130, 68)),
+    "ctm_ctm_timemediated": ("tima_ref.ctm", "tima_hyp.ctm", ("--by-time",), (22, 269, 130, 68)),
 }
 
 
