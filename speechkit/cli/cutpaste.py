@@ -111,3 +111,21 @@ def render(
 
     config = load_config(RenderConfig, None, [_quoted("max_bad", max_bad)])
     run_render(config, plan=plan_folder, out=out, num_jobs=num_jobs, force=force)
+
+
+@app.command()
+def report(
+    plan_folder: Annotated[Path, typer.Argument(metavar="PLAN", help="Folder made by `speechkit cutpaste plan`.")],
+    target_text: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE|CUTS", help="Texts whose word pairs ought to be covered; repeatable."),
+    ] = [],  # noqa: B006
+    num: Annotated[int, typer.Option(min=1, help="Utterances that are rendered and measured.")] = 300,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with players.")] = None,
+    num_players: Annotated[int, typer.Option(min=0, help="Pasted, and as many recorded, utterances to play.")] = 6,
+) -> None:
+    """Measure a plan: how far the sound jumps at joins, whether they can be found, and how diverse the texts are."""
+    from speechkit.cutpaste.report import run_report
+
+    run_report(plan_folder, target=target_text, num=num, num_players=num_players, json_file=json_file, html_file=html)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -24,3 +28,12 @@ def render(template: Path, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template(template.name).render(**values)
+
+
+def sound_address(samples: np.ndarray, sampling_rate: int) -> str:
+    """Samples, float (S,) in [-1, 1], as the address of a player: 16-bit FLAC inside the page."""
+    import soundfile
+
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, sampling_rate, format="FLAC", subtype="PCM_16")
+    return "data:audio/flac;base64," + base64.b64encode(stream.getvalue()).decode()
