@@ -65,7 +65,7 @@ def window_features(samples: np.ndarray, places: np.ndarray, sampling_rate: int)
 def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
     """Chance that a positive scores above a negative; a tie counts one half (Mann-Whitney)."""
     ordered = np.sort(negative)
-    below, upto = (np.searchsorted(ordered, positive, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    below, upto = (np.searchsorted(ordered, positive, side=side) for side in ("left", "right"))
     return float((below + upto).mean() / (2.0 * len(negative)))
 
 
