@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
-from speechkit.cutpaste.config import Mode, Speakers
+from speechkit.cutpaste.config import Mode, SelectMethod, Speakers
 
 app = typer.Typer(name="cutpaste", help="New utterances from the words of recorded ones.", no_args_is_help=True)
 
@@ -111,6 +111,43 @@ def render(
 
     config = load_config(RenderConfig, None, [_quoted("max_bad", max_bad)])
     run_render(config, plan=plan_folder, out=out, num_jobs=num_jobs, force=force)
+
+
+@app.command()
+def select(
+    plans: Annotated[list[Path], typer.Argument(metavar="PLAN...", help="Folders made by `speechkit cutpaste plan`.")],
+    out: Out,
+    num: Annotated[int, typer.Option(min=1, help="Utterances to choose.")],
+    method: Annotated[
+        SelectMethod, typer.Option(help="Gradient matching, facility location, influence, or chance.")
+    ] = "gradmatch",
+    exp: Annotated[
+        Path | None, typer.Option(metavar="EXP", help="Model whose gradients are taken; not for random.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(metavar="CUTS", help="Speech to get good at; never the test set.")
+    ] = None,
+    seed: Seed = 0,
+    overrides: Set = [],  # noqa: B006
+    show_config: ShowConfig = False,
+    force: Force = False,
+) -> None:
+    """Choose from plans the utterances that teach a model most about a target; the result is a plan again.
+
+    Example: speechkit cutpaste select exp/pool --exp exp/ctc --target data/dev --num 100 --out exp/chosen
+    """
+    from speechkit.config import load_config
+    from speechkit.config import show_config as show
+    from speechkit.cutpaste.config import SelectConfig
+
+    options = [_quoted("method", method), f"num={num}", f"seed={seed}"]
+    config = load_config(SelectConfig, None, [*options, *overrides])
+    if show_config:
+        print(show(config), end="")
+        return
+    from speechkit.cutpaste.choose import run_select
+
+    run_select(config, plans, out=out, exp=exp, target=target, force=force)
 
 
 @app.command()

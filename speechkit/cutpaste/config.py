@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from speechkit.config import Config
 
+SelectMethod = Literal["gradmatch", "facility", "influence", "random"]
 Mode = Literal["perm", "uniform", "ngram", "target-lm", "swap", "cover"]
 Speakers = Literal["same", "any"]
 
@@ -114,3 +115,18 @@ class OnTheFlyConfig(Config):
         None, description="folder made by `speechkit cutpaste plan`; none: natural utterances only"
     )
     prob: float = Field(0.5, ge=0, le=1, description="share of utterances replaced, drawn anew in each epoch")
+
+
+class SelectConfig(Config):
+    """Which utterances of plans are kept."""
+
+    method: SelectMethod = Field(
+        "gradmatch",
+        description="gradient matching pursuit, facility location on gradients, largest influence, or by chance",
+    )
+    num: int = Field(ge=1, description="utterances to choose")
+    partitions: int = Field(1, ge=1, description="gradmatch: groups of the target that are matched one by one")
+    ridge: float = Field(0.5, ge=0, description="gradmatch: damping of the weights")
+    join_weight: float = Field(0.0, ge=0, description="gradmatch: weight of the mean cost of an utterance's snippets")
+    seed: int = Field(0, ge=0, description="decides random choices and the projection of large gradients")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the model runs")
