@@ -110,7 +110,7 @@ class Renderer:
         bounds = (self.bounds[index], self.bounds[index + 1])
         paste(self.pool.samples, self.stretches, self.gains, self.fade, out, bounds)
         if self.may_clip[index]:
-            peak = float(np.abs(out).max())
+            peak = float(max(out.max(), -out.min()))
             if peak > _MAX_PEAK:
                 out *= np.float32(_MAX_PEAK / peak)
         return out

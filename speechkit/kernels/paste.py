@@ -55,8 +55,11 @@ def _fill(out: Floats, first: int, end: int, pool: Samples, stretch: tuple[int, 
     """Set out[first:end] to a stretch whose place in the pool for out[first] is given; see `_add_edge`."""
     start, low, _, room, gain = stretch
     if room > 0:
-        for i in range(end - first):
-            out[first + i] = gain * np.float32(pool[low + _back_and_forth(start + i, room)])
+        period = max(1, 2 * room - 2)
+        step = start % period
+        for i in range(first, end):
+            out[i] = gain * np.float32(pool[low + (step if step < room else period - step)])
+            step = step + 1 if step + 1 < period else 0
         return
     sound = pool[start : start + end - first]
     target = out[first:end]
