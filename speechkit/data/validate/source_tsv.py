@@ -1,0 +1,77 @@
+"""Tables with a header line (`path`, `id`, `speaker`, text and others), raw: odd blanks must not be stripped away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from speechkit import log
+from speechkit.data.validate.columns import NO_NUMBER, Utterance
+from speechkit.data.validate.intake import Intake
+from speechkit.data.validate.lines import text_lines
+
+_NUMBERS = ("sr", "samples", "dur")
+
+
+def read_tsv(path: Path, intake: Intake, *, text_column: str, needed: Sequence[str]) -> None:
+    """Take every row that has an id and a path.
+
+    Args:
+        needed: columns without which the checks that are wanted can not be done; `path` and `id` are among them.
+    """
+    lines = text_lines(path, intake)
+    number, header = next(lines, (0, ""))
+    columns = [name.strip() for name in header.split("\t")]
+    for name in dict.fromkeys(columns):
+        if columns.count(name) > 1:
+            intake.fault_of_line("column-missing", path, number, detail=f"`{name}` twice")
+    missing = [name for name in needed if name not in columns]
+    if number and missing:
+        detail = f"no {', '.join(f'`{name}`' for name in missing)}; there are {', '.join(columns)}"
+        intake.fault_of_line("column-missing", path, number, detail=detail)
+    if "path" in missing or "id" in missing:
+        return
+    for number, line in log.track(lines, "reading rows", unit="rows"):
+        values = line.split("\t")
+        row = dict(zip(columns, values, strict=False))
+        if len(values) != len(columns):
+            detail = f"{len(values)} fields, {len(columns)} expected"
+            intake.fault_of_line("line-fields", path, number, utt_id=row.get("id", "").strip() or "-", detail=detail)
+        else:
+            _take(row, path, number, intake, text_column=text_column)
+
+
+def _take(row: dict[str, str], path: Path, number: int, intake: Intake, *, text_column: str) -> None:
+    utt_id, audio = row["id"].strip(" "), row["path"].strip(" ")
+    if not audio:
+        intake.fault_of_line("field-value", path, number, utt_id=utt_id or "-", detail="`path` is empty")
+        return
+    values, faults = {}, []
+    for name in _NUMBERS:
+        try:
+            values[name] = float(row.get(name) or NO_NUMBER)
+        except ValueError:
+            values[name] = NO_NUMBER
+            faults.append(f"`{name}` is not a number: {row[name]:.40}")
+    speaker, text = row.get("speaker"), row.get(text_column)
+    index = intake.take(
+        Utterance(
+            utt_id,
+            (number, number, number, number),
+            audio=os.path.abspath(path.parent / audio),
+            recording_id=audio,
+            duration=values["dur"],
+            rate=_whole(values["sr"], 0),
+            num_samples=_whole(values["samples"], -1),
+            text=text,
+            speaker=speaker.strip(" ") if speaker is not None else None,
+            gender=row.get("gender") or None,
+        )
+    )
+    for detail in faults:
+        intake.fault_of("field-value", index, path, number, detail=detail)
+
+
+def _whole(value: float, unknown: int) -> int:
+    return int(value) if 0 < value < 1 << 31 else unknown
