@@ -14,6 +14,19 @@ from speechkit.score.config import CompareConfig, WerConfig
 app = typer.Typer(name="score", help="Word error rate and its relatives.", no_args_is_help=True)
 
 _FORMATS = "auto, text, trn, jsonl, cuts, lines, stm or ctm"
+Ties = Annotated[str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")]
+Format = Annotated[str, typer.Option(help=_FORMATS)]
+Rules = Annotated[Path | None, typer.Option(metavar="FILE", help="Rules `from => to` or a GLM, applied to both sides.")]
+Case = Annotated[str, typer.Option(help="Make letters small: keep, ascii or unicode.")]
+Marks = Annotated[
+    str, typer.Option(help="nist: alternatives { a / b }, @ and tags; none; auto: nist for STM, CTM, rules with {}.")
+]
+Unit = Annotated[
+    str, typer.Option(help="What is counted: word, char (no spaces), or mixed (ASCII words, other characters).")
+]
+Fragments = Annotated[bool, typer.Option("--fragments", help="nist: `part-` matches a whole word.")]
+OptionalWords = Annotated[bool, typer.Option("--optional-words", help="nist: (word) may be left out.")]
+Compounds = Annotated[bool, typer.Option("--compounds", help="`car port` for `carport` is no error.")]
 
 
 @app.command()
@@ -28,13 +41,11 @@ def wer(
     ] = None,
     by: Annotated[str, typer.Option(metavar="FIELD,...", help="Group by fields of the cuts or JSONL.")] = "",
     missing: Annotated[str, typer.Option(help="No hypothesis: error, delete (count deletions) or skip.")] = "error",
-    ties: Annotated[
-        str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")
-    ] = "kaldi",
+    ties: Ties = "kaldi",
     ci: Annotated[float, typer.Option(help="Level of the bootstrap intervals.")] = 0.95,
     replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 1000,
-    ref_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
-    hyp_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
+    ref_format: Format = "auto",
+    hyp_format: Format = "auto",
     json: Json = None,
     align: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every alignment; .jsonl for machines, else text.")
@@ -43,20 +54,14 @@ def wer(
         Path | None, typer.Option(metavar="FILE", help="One page: sortable utterances, alignments, plots, players.")
     ] = None,
     fail_above: Annotated[float | None, typer.Option(metavar="WER", help="Exit 3 above this word error rate.")] = None,
-    normalize: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rules `from => to` or a GLM, applied to both sides.")
-    ] = None,
-    case: Annotated[str, typer.Option(help="Make letters small: keep, ascii or unicode.")] = "keep",
-    markup: Annotated[
-        str, typer.Option(help="nist: alternatives { a / b }, @ and tags; none; auto: nist for STM and CTM.")
-    ] = "auto",
-    unit: Annotated[
-        str, typer.Option(help="What is counted: word, char (no spaces), or mixed (ASCII words, other characters).")
-    ] = "word",
+    normalize: Rules = None,
+    case: Case = "keep",
+    markup: Marks = "auto",
+    unit: Unit = "word",
     by_time: Annotated[bool, typer.Option("--by-time", help="CTM against CTM: align by the words' times.")] = False,
-    fragments: Annotated[bool, typer.Option("--fragments", help="nist: `part-` matches a whole word.")] = False,
-    optional_words: Annotated[bool, typer.Option("--optional-words", help="nist: (word) may be left out.")] = False,
-    compounds: Annotated[bool, typer.Option("--compounds", help="`car port` for `carport` is no error.")] = False,
+    fragments: Fragments = False,
+    optional_words: OptionalWords = False,
+    compounds: Compounds = False,
     words: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Words of interest: their WER and that of all others.")
     ] = None,
@@ -118,14 +123,20 @@ def compare(
     by: Annotated[
         str, typer.Option(metavar="FIELD", help="Unit of the sign, Wilcoxon and second bootstrap test.")
     ] = "",
-    ties: Annotated[
-        str, typer.Option(help="Rule among equally good alignments: kaldi, rapidfuzz or sclite.")
-    ] = "kaldi",
+    ties: Ties = "kaldi",
     ci: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 10_000,
     alpha: Annotated[float, typer.Option(help="Corrected probabilities below it count as a difference.")] = 0.05,
-    ref_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
-    hyp_format: Annotated[str, typer.Option(help=_FORMATS)] = "auto",
+    missing: Annotated[str, typer.Option(help="No hypothesis: error, or delete (count deletions).")] = "error",
+    normalize: Rules = None,
+    case: Case = "keep",
+    markup: Marks = "auto",
+    unit: Unit = "word",
+    fragments: Fragments = False,
+    optional_words: OptionalWords = False,
+    compounds: Compounds = False,
+    ref_format: Format = "auto",
+    hyp_format: Format = "auto",
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -133,8 +144,11 @@ def compare(
     from speechkit.artifact import write_json
     from speechkit.score import compare as comparison
 
-    values = {"ties": ties, "by": by, "ci_level": ci, "num_replicates": replicates, "alpha": alpha, "seed": seed}
-    values |= {"ref_format": ref_format, "hyp_format": hyp_format}
+    values: dict[str, object] = {"ties": ties, "by": by, "ci_level": ci, "num_replicates": replicates}
+    values |= {"alpha": alpha, "seed": seed}
+    values |= {"ref_format": ref_format, "hyp_format": hyp_format, "missing": missing, "normalize": normalize}
+    values |= {"case": case, "markup": markup, "unit": unit, "fragments": fragments, "optional": optional_words}
+    values["compounds"] = compounds
     if test:
         values["tests"] = tuple(test.split(","))
     result = comparison.compare_files(ref, hyps, build_config(CompareConfig, values))

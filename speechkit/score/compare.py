@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.errors import ConfigError, SpeechkitError
-from speechkit.kernels.edit import Alignment, align_words
+from speechkit.kernels.edit import COR, DEL, INS, align_words
 from speechkit.kernels.segments import error_segments
 from speechkit.score.config import CompareConfig
+from speechkit.score.normalize import read_normalizer
+from speechkit.score.report import kind_of, score_files, warn_of_gaps
 from speechkit.score.significance import holm, mapsswe, mcnemar, paired_bootstrap, sign_test, wilcoxon
 from speechkit.score.summary import summarise
-from speechkit.score.transcripts import Transcripts, read_transcripts
-from speechkit.score.wer import Scored, score
+from speechkit.score.wer import Counts, Scored, Step
 
 SCHEMA = 1
 FEW_UNITS = 10
@@ -24,46 +25,48 @@ NUM_GOOD = 2  # right words that end a MAPSSWE segment, as in sc_stats
 
 
 def compare_files(ref: Path, hyps: list[Path], config: CompareConfig) -> dict[str, Any]:
-    """Read and compare; the value is what `--json` writes.
+    """Score every system as `score wer` would, and compare; the value is what `--json` writes.
 
     Raises:
-        SpeechkitError: the ids of a system are not those of the reference; ConfigError: fewer than two systems.
+        SpeechkitError: the ids of a system are not those of the reference; ConfigError: fewer than two systems, or
+            REF is a CTM.
     """
     if len(hyps) < 2:
         raise ConfigError("there is one system only", expected="REF HYP_A HYP_B, and more systems if wanted")
-    references = read_transcripts(ref, config.ref_format)
-    return compare(references, [read_transcripts(hyp, config.hyp_format) for hyp in hyps], config)
+    if kind_of(ref, config.ref_format) == "ctm":
+        raise ConfigError(
+            "systems can not be paired against a CTM: where it is cut depends on the words of each system",
+            hint="give the reference as STM, whose segments are the same for all systems",
+        )
+    normalizer = read_normalizer(config.normalize, config.case)
+    return compare([score_files(ref, hyp, config, normalizer) for hyp in hyps], config)
 
 
-def compare(ref: Transcripts, hyps: list[Transcripts], config: CompareConfig) -> dict[str, Any]:
+def compare(systems: list[Scored], config: CompareConfig) -> dict[str, Any]:
     """Every pair of systems under every wanted test, with Holm's correction over the pairs of one test."""
-    systems = [score(ref, hyp, ties=config.ties, with_chars=False) for hyp in hyps]
-    names = _names([hyp.source for hyp in hyps])
-    if len(ref) < 2:
-        raise SpeechkitError("one utterance is too few to compare systems", where=ref.source)
-    aligned = [_align_all(s) for s in systems] if "mapsswe" in config.tests else []
-    groups = _groups(systems[0], config.by)
+    first = systems[0]
+    names = _names([s.hyp.source for s in systems])
+    if len(first) < 2:
+        raise SpeechkitError("one utterance is too few to compare systems", where=first.ref.source)
+    groups = _groups(first, config.by)
     pairs: list[dict[str, Any]] = []
     for a, b in combinations(range(len(systems)), 2):
-        segments = error_segments(_ops(aligned[a]), _ops(aligned[b]), NUM_GOOD) if aligned else None
-        tests = _tests(systems[a], systems[b], segments, groups, config)
-        pairs.append({"a": names[a], "b": names[b], "tests": tests})
+        pairs.append({"a": names[a], "b": names[b], "tests": _tests(systems[a], systems[b], groups, config)})
     for test in pairs[0]["tests"]:
         for pair, p in zip(pairs, holm([pair["tests"][test]["p"] for pair in pairs]), strict=True):
             pair["tests"][test]["p_holm"] = p
-    rates = {
-        name: summarise(s, level=config.ci_level, num_replicates=1000, seed=config.seed)
-        for name, s in zip(names, systems, strict=True)
-    }
+    rates = [summarise(s, level=config.ci_level, num_replicates=1000, seed=config.seed) for s in systems]
+    keys = ("wer", "sub", "del", "ins", "num_ref_words", "ci95", "ci")
     return {
         "schema": SCHEMA,
-        "ref": ref.source,
+        "ref": first.ref.source,
         "systems": [
-            {"name": n, "hyp": h.source, "wer": rates[n]["wer"], "ci95": rates[n]["ci95"]}
-            for n, h in zip(names, hyps, strict=True)
+            {"name": name, "hyp": s.hyp.source, **{key: rate[key] for key in keys}}
+            for name, s, rate in zip(names, systems, rates, strict=True)
         ],
-        "num_utterances": len(ref),
-        "num_ref_words": rates[names[0]]["num_ref_words"],
+        "num_utterances": len(first),
+        "num_ref_words": rates[0]["num_ref_words"],
+        "unit": config.unit,
         "ties": config.ties,
         "by": config.by,
         "seed": config.seed,
@@ -78,52 +81,91 @@ def _names(sources: list[str]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(p) for p in paths]
 
 
-def _align_all(scored: Scored) -> Alignment:
-    utterances = range(len(scored))
+def segments(a: Scored, b: Scored) -> Counts:
+    """(N, 2) errors of both systems in each stretch with errors, see `kernels.segments`."""
+    by_steps = sorted({*a.overrides, *b.overrides})
+    flat = [_plain_ops(scored, by_steps) for scored in (a, b)]
+    rows = error_segments(flat[0], flat[1], NUM_GOOD)[:, 1:]
+    marked = [row for u in by_steps for row in step_segments(a.align(u), b.align(u))]
+    return np.concatenate([rows, np.array(marked, np.int64).reshape(-1, 2)])
+
+
+def _plain_ops(scored: Scored, left_out: list[int]) -> tuple[npt.NDArray[np.int8], Counts, Counts]:
+    kept = np.ones(len(scored), np.bool_)
+    kept[left_out] = False
+    utterances = np.flatnonzero(kept).tolist()
     refs, hyps = [scored.ref_words(u) for u in utterances], [scored.hyp_words(u) for u in utterances]
-    return align_words(refs, hyps, ties=scored.ties)
+    found = align_words(refs, hyps, ties=scored.ties)
+    return found.ops, found.starts, found.ends
 
 
-def _ops(alignment: Alignment) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    return alignment.ops, alignment.starts, alignment.ends
+def step_segments(a: list[Step], b: list[Step]) -> list[tuple[int, int]]:
+    """The same for one utterance whose reference words may differ, as systems may choose other alternatives.
+
+    Words that only one of them chose belong to a stretch when they are wrong, but never end it.
+    """
+    sides = _by_word(a), _by_word(b)
+    common = align_words([[w for w, _, _ in sides[0][:-1]]], [[w for w, _, _ in sides[1][:-1]]]).ops_of(0).tolist()
+    rows, errors, good, at = [], [0, 0], 0, [0, 0]
+    for op in [*common, COR]:  # the last one stands for the insertions at the end
+        inserted = wrong = 0
+        for side in (0, 1):
+            if op == (INS, DEL)[side]:  # a word only the other one chose
+                continue
+            _, before, is_wrong = sides[side][at[side]]
+            errors[side] += before + is_wrong
+            inserted, wrong = inserted + before, wrong + is_wrong
+            at[side] += 1
+        good = 0 if wrong else (0 if inserted else good) + (op == COR)
+        if good >= NUM_GOOD and any(errors):
+            rows.append((errors[0], errors[1]))
+            errors = [0, 0]
+    return [*rows, (errors[0], errors[1])] if any(errors) else rows
 
 
-def _groups(scored: Scored, name: str) -> npt.NDArray[np.int64] | None:
+def _by_word(steps: list[Step]) -> list[tuple[str, int, int]]:
+    """Reference words, the insertions before each, and whether it is wrong; at the end no word."""
+    found, before = [], 0
+    for op, ref, _ in steps:
+        if ref is None:
+            before += 1
+        else:
+            found.append((ref, before, int(op != COR)))
+            before = 0
+    return [*found, ("", before, 0)]
+
+
+def _groups(scored: Scored, name: str) -> Counts | None:
     """Number of the group of each utterance, or None when there are fewer than two."""
     if not name:
         return None
+    warn_of_gaps(scored, (name,))
     kinds, numbers = scored.groups(name)
     if len(kinds) < 2:
         raise SpeechkitError(f"all utterances have the same `{name}`", hint="leave --by away, or choose another field")
     return numbers
 
 
-def _per_group(values: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _per_group(values: Counts, groups: Counts) -> Counts:
     return np.bincount(groups, weights=values).astype(np.int64)
 
 
-def _tests(
-    a: Scored,
-    b: Scored,
-    segments: npt.NDArray[np.int64] | None,
-    groups: npt.NDArray[np.int64] | None,
-    config: CompareConfig,
-) -> dict[str, dict[str, Any]]:
-    errors = [s.words[:, :3].sum(axis=1) for s in (a, b)]
-    words = a.words[:, 3]
+def _tests(a: Scored, b: Scored, groups: Counts | None, config: CompareConfig) -> dict[str, dict[str, Any]]:
+    sides = [np.stack([s.words[:, :3].sum(axis=1), s.words[:, 3]], axis=1) for s in (a, b)]
     options = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
     unit = config.by or "utterance"
-    units = [*errors, words] if groups is None else [_per_group(v, groups) for v in (*errors, words)]
-    rates = [100.0 * e / np.maximum(units[2], 1) for e in units[:2]]
+    units = sides if groups is None else [np.stack([_per_group(c, groups) for c in s.T], axis=1) for s in sides]
+    rates = [100.0 * s[:, 0] / np.maximum(s[:, 1], 1) for s in units]
     found: dict[str, dict[str, Any]] = {}
-    if "mapsswe" in config.tests and segments is not None:
-        found["mapsswe"] = mapsswe(segments[:, 1], segments[:, 2])
+    if "mapsswe" in config.tests:
+        errors = segments(a, b)
+        found["mapsswe"] = mapsswe(errors[:, 0], errors[:, 1])
     if "bootstrap" in config.tests:
-        found["bootstrap"] = paired_bootstrap(errors[0], errors[1], words, unit="utterance", **options)  # type: ignore[arg-type]
+        found["bootstrap"] = paired_bootstrap(sides[0], sides[1], unit="utterance", **options)  # type: ignore[arg-type]
         if groups is not None:
-            found[f"bootstrap by {unit}"] = paired_bootstrap(units[0], units[1], units[2], unit=unit, **options)  # type: ignore[arg-type]
+            found[f"bootstrap by {unit}"] = paired_bootstrap(units[0], units[1], unit=unit, **options)  # type: ignore[arg-type]
     if "mcnemar" in config.tests:
-        found["mcnemar"] = mcnemar(errors[0] > 0, errors[1] > 0)
+        found["mcnemar"] = mcnemar(sides[0][:, 0] > 0, sides[1][:, 0] > 0)
     if "sign" in config.tests:
         found["sign"] = sign_test(rates[0], rates[1], unit)
     if "wilcoxon" in config.tests:
@@ -133,10 +175,11 @@ def _tests(
 
 def table(result: dict[str, Any]) -> str:
     """The comparison for people."""
-    lines = [f"{result['num_utterances']} utterances, {result['num_ref_words']} words, ties: {result['ties']}"]
+    unit = result["unit"]
+    lines = [f"{result['num_utterances']} utterances, {result['num_ref_words']} {unit}s, ties: {result['ties']}"]
     for system in result["systems"]:
-        low, high = system["ci95"]
-        lines.append(f"  {system['name']:<28} WER {system['wer']:6.2f} %  [{low:.2f}, {high:.2f}]")
+        low, high = system["ci"]["wer"]
+        lines.append(f"  {system['name']:<28} {unit} error rate {system['wer']:6.2f} %  [{low:.2f}, {high:.2f}]")
     for pair in result["pairs"]:
         lines.append(f"{pair['a']} - {pair['b']}")
         for name, test in pair["tests"].items():
@@ -148,7 +191,7 @@ def table(result: dict[str, Any]) -> str:
                 f" p {test['p']:.4f}  p(Holm) {test['p_holm']:.4f}  {verdict}"
             )
     lines.append(
-        "effect: WER difference in points (bootstrap), errors per segment (mapsswe), utterances wrong (mcnemar), "
-        "units (sign), median rate difference (wilcoxon); above 0 the first system is worse"
+        "effect: difference of the rates in points (bootstrap), errors per segment (mapsswe), utterances wrong "
+        "(mcnemar), units (sign), median rate difference (wilcoxon); above 0 the first system is worse"
     )
     return "\n".join(lines)

@@ -9,21 +9,16 @@ from pydantic import Field
 
 from speechkit.config import Config
 
+Ties = Literal["kaldi", "rapidfuzz", "sclite"]
 
-class WerConfig(Config):
-    """What `score wer` counts and reports."""
 
-    ties: Literal["kaldi", "rapidfuzz", "sclite"] = Field(
-        "kaldi", description="which of the equally good alignments is reported"
-    )
+class ScoringConfig(Config):
+    """How hypotheses are counted against references, whatever is made of the counts."""
+
+    ties: Ties = Field("kaldi", description="which of the equally good alignments is reported")
     missing: Literal["error", "delete", "skip"] = Field("error", description="a reference without hypothesis")
-    by: tuple[str, ...] = Field((), description="fields to group by, such as speaker")
-    ci_level: float = Field(0.95, gt=0, lt=1, description="level of the printed intervals")
-    num_replicates: int = Field(1000, ge=100, description="bootstrap samples")
-    seed: int = Field(0, description="seed of the bootstrap")
     ref_format: str = Field("auto", description="format of REF")
     hyp_format: str = Field("auto", description="format of HYP")
-    train_text: Path | None = Field(None, description="texts the model was trained on")
     normalize: Path | None = Field(None, description="rule file applied to both sides")
     case: Literal["keep", "ascii", "unicode"] = Field("keep", description="letters made small on both sides")
     markup: Literal["auto", "none", "nist"] = Field(
@@ -33,10 +28,20 @@ class WerConfig(Config):
     unit: Literal["word", "char", "mixed"] = Field(
         "word", description="what is counted; mixed: words of ASCII letters, single other characters"
     )
-    by_time: bool = Field(False, description="CTM against CTM: align by the times of the words")
     fragments: bool = Field(False, description="with nist: `part-` matches a word that begins with it")
     optional: bool = Field(False, description="with nist: `(word)` may be left out")
     compounds: bool = Field(False, description="words split or joined differently are no errors")
+
+
+class WerConfig(ScoringConfig):
+    """What `score wer` counts and reports."""
+
+    by: tuple[str, ...] = Field((), description="fields to group by, such as speaker")
+    ci_level: float = Field(0.95, gt=0, lt=1, description="level of the printed intervals")
+    num_replicates: int = Field(1000, ge=100, description="bootstrap samples")
+    seed: int = Field(0, description="seed of the bootstrap")
+    train_text: Path | None = Field(None, description="texts the model was trained on")
+    by_time: bool = Field(False, description="CTM against CTM: align by the times of the words")
     words: Path | None = Field(None, description="words of interest: biased and unbiased WER")
     nbest: Path | None = Field(None, description="n-best lists: oracle WER")
 
@@ -44,17 +49,15 @@ class WerConfig(Config):
 Test = Literal["mapsswe", "bootstrap", "mcnemar", "sign", "wilcoxon"]
 
 
-class CompareConfig(Config):
+class CompareConfig(ScoringConfig):
     """What `score compare` tests."""
 
+    missing: Literal["error", "delete"] = Field("error", description="a reference without hypothesis")
     tests: tuple[Test, ...] = Field(
         ("mapsswe", "bootstrap", "mcnemar", "sign", "wilcoxon"), min_length=1, description="tests to run"
     )
-    ties: Literal["kaldi", "rapidfuzz", "sclite"] = Field("kaldi", description="which of the equally good alignments")
     by: str = Field("", description="unit of the sign, Wilcoxon and second bootstrap test, such as speaker")
     alpha: float = Field(0.05, gt=0, lt=1, description="a corrected probability below it counts as a difference")
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
     num_replicates: int = Field(10_000, ge=100, description="bootstrap samples")
     seed: int = Field(0, description="seed of the bootstrap")
-    ref_format: str = Field("auto", description="format of REF")
-    hyp_format: str = Field("auto", description="format of the systems")

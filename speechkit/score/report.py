@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from speechkit import log
 from speechkit.artifact import publish_file
 from speechkit.errors import CheckFailed, ConfigError
-from speechkit.score.config import WerConfig
+from speechkit.score.config import ScoringConfig, WerConfig
 from speechkit.score.flags import flags
 from speechkit.score.lists import error_lists, join_compounds, word_rates
 from speechkit.score.marked import align_by_time, score_marked, score_pieces, split_plain
@@ -41,7 +42,10 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         SpeechkitError: a file cannot be read, or the ids differ; ConfigError: an unknown field or option.
     """
     normalizer = read_normalizer(config.normalize, config.case)
-    scored = score_files(ref, hyp, config, normalizer, num_threads=num_threads)
+    if config.words is not None and config.unit != "word":
+        raise ConfigError(f"--words is about words, not about --unit {config.unit}")
+    scored = score_files(ref, hyp, config, normalizer, by_time=config.by_time, num_threads=num_threads)
+    warn_of_gaps(scored, config.by)
     options = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -71,27 +75,50 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
     return scored, result
 
 
+def warn_of_gaps(scored: Scored, names: Sequence[str]) -> None:
+    """Say how many utterances lack a field they are grouped by.
+
+    Raises:
+        ConfigError: no utterance has it.
+    """
+    for name in names:
+        kinds, numbers = scored.groups(name)
+        if "" in kinds:
+            num = int((numbers == kinds.index("")).sum())
+            log.warn(f"{num} of {len(scored)} utterances have no `{name}`; they are the group `(none)`")
+
+
 def _read_candidates(path: Path, normalizer: Normalizer, unit: str) -> dict[str, list[str]]:
     clean = normalizer.for_input("txt", "hyp").text
     return {name: [split_text(clean(text), unit) for text in texts] for name, texts in read_nbest(path).items()}
 
 
-def score_files(ref: Path, hyp: Path, config: WerConfig, normalizer: Normalizer, *, num_threads: int = 1) -> Scored:
+def score_files(
+    ref: Path,
+    hyp: Path,
+    config: ScoringConfig,
+    normalizer: Normalizer,
+    *,
+    by_time: bool = False,
+    num_threads: int = 1,
+) -> Scored:
     """Read, pair and align two files.
 
     Raises:
         SpeechkitError: a file cannot be read, or the ids differ; ConfigError: options that do not fit the files.
     """
-    kinds = [_kind(path, kind) for path, kind in ((ref, config.ref_format), (hyp, config.hyp_format))]
+    kinds = [kind_of(path, kind) for path, kind in ((ref, config.ref_format), (hyp, config.hyp_format))]
     normalizers = normalizer.for_input(kinds[0], "ref"), normalizer.for_input(kinds[1], "hyp")
     markup = Markup(fragments=config.fragments, optional=config.optional, unit=config.unit)
     is_marked = _is_marked(config, kinds[0], normalizers)
+    if by_time and (kinds[0] != "ctm" or config.unit != "word"):
+        raise ConfigError("--by-time aligns words with times on both sides", expected="REF.ctm HYP.ctm, --unit word")
     options: dict[str, Any] = {"ties": config.ties, "missing": config.missing, "num_threads": num_threads}
     if kinds[0] == "ctm":
         pieces = cut_channels(ref, hyp, missing=config.missing)
         sources = str(ref), str(hyp)
         scored = score_pieces(pieces, sources, normalizers, markup, is_marked=is_marked, ties=config.ties)
-        if config.by_time:
+        if by_time:
             found = {u: align_by_time(piece, normalizers, markup) for u, piece in enumerate(pieces)}
             return scored.with_alignments(found)
     else:
@@ -109,11 +136,12 @@ def score_files(ref: Path, hyp: Path, config: WerConfig, normalizer: Normalizer,
     return _without_compounds(scored) if config.compounds else scored
 
 
-def _kind(path: Path, given: str) -> str:
+def kind_of(path: Path, given: str) -> str:
+    """The format of a file, by its name when `given` is `auto`."""
     return guess_format(path) if given == "auto" and path.is_file() else given
 
 
-def _is_marked(config: WerConfig, kind: str, normalizers: tuple[Normalizer, Normalizer]) -> bool:
+def _is_marked(config: ScoringConfig, kind: str, normalizers: tuple[Normalizer, Normalizer]) -> bool:
     """Whether texts are read with NIST's markup; options that need it or contradict it are refused."""
     writes_alternatives = any(n.has_alternatives for n in normalizers)
     is_marked = config.markup == "nist" or (config.markup == "auto" and (kind in ("stm", "ctm") or writes_alternatives))
@@ -123,10 +151,8 @@ def _is_marked(config: WerConfig, kind: str, normalizers: tuple[Normalizer, Norm
         )
     if (config.fragments or config.optional) and not is_marked:
         raise ConfigError("--fragments and --optional-words belong to --markup nist")
-    if config.by_time and (kind != "ctm" or config.unit != "word"):
-        raise ConfigError("--by-time aligns words with times on both sides", expected="REF.ctm HYP.ctm, --unit word")
-    if config.unit != "word" and (config.compounds or config.words is not None):
-        raise ConfigError(f"--compounds and --words are about words, not about --unit {config.unit}")
+    if config.unit != "word" and config.compounds:
+        raise ConfigError(f"--compounds is about words, not about --unit {config.unit}")
     return is_marked
 
 

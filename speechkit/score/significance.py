@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from speechkit.rng import rng
 from speechkit.score.bootstrap import replicate_sums
 
+_MAX_CELLS = 4_000_000  # draws held in memory at once
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -71,35 +73,47 @@ def wilcoxon(rates_a: Floats, rates_b: Floats, unit: str) -> dict[str, Any]:
 
 
 def paired_bootstrap(
-    errors_a: Counts,
-    errors_b: Counts,
-    words: Counts,
-    *,
-    unit: str,
-    level: float = 0.95,
-    num_replicates: int = 10_000,
-    seed: int = 0,
+    side_a: Counts, side_b: Counts, *, unit: str, level: float = 0.95, num_replicates: int = 10_000, seed: int = 0
 ) -> dict[str, Any]:
-    """Resample units together for both systems; effect and interval are differences of WER in percent points.
+    """Resample units together for both systems; effect and interval are differences of rates in percent points.
 
     Args:
-        errors_a, errors_b, words: per unit (utterance or speaker).
+        side_a, side_b: (N, 2) errors and reference words of each unit (utterance or speaker).
     """
-    columns = np.stack([errors_a - errors_b, words], axis=1)
-    sums = replicate_sums(columns, num_replicates=num_replicates, seed=seed, name=f"paired {unit}")
-    sums = sums[sums[:, 1] > 0]
-    rates = 100.0 * sums[:, 0] / sums[:, 1]
+    name = f"paired {unit}"
+    if np.array_equal(side_a[:, 1], side_b[:, 1]):
+        columns = np.stack([side_a[:, 0] - side_b[:, 0], side_a[:, 1]], axis=1)
+        sums = replicate_sums(columns, num_replicates=num_replicates, seed=seed, name=name)
+        sums = sums[sums[:, 1] > 0]
+        rates = 100.0 * sums[:, 0] / sums[:, 1]
+    else:  # the systems chose alternatives of different lengths
+        sums = _joint_sums(np.concatenate([side_a, side_b], axis=1), num_replicates, seed, name)
+        sums = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
+        rates = 100.0 * (sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     tail = min(int((rates <= 0).sum()), int((rates >= 0).sum()))
+    total = [side.sum(axis=0) for side in (side_a, side_b)]
     return {
         "unit": unit,
-        "n": len(words),
-        "effect": float(100.0 * columns[:, 0].sum() / words.sum()),
+        "n": len(side_a),
+        "effect": float(100.0 * (total[0][0] / total[0][1] - total[1][0] / total[1][1])),
         "interval": [float(low), float(high)],
         "level": level,
         "num_replicates": num_replicates,
         "p": min(1.0, 2.0 * (tail + 1) / (len(rates) + 1)),
     }
+
+
+def _joint_sums(columns: Counts, num_replicates: int, seed: int, name: str) -> Floats:
+    """(num_replicates, C) sums of any number of columns over resampled rows."""
+    kinds, frequency = np.unique(columns, axis=0, return_counts=True)
+    generator = rng(seed, "bootstrap", name)
+    step = max(1, _MAX_CELLS // len(kinds))
+    parts = []
+    for begin in range(0, num_replicates, step):
+        size = min(step, num_replicates - begin)
+        parts.append(generator.multinomial(len(columns), frequency / len(columns), size=size) @ kinds)
+    return np.concatenate(parts).astype(np.float64)
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:

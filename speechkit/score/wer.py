@@ -120,9 +120,9 @@ class Scored:
         """The different values of a field, sorted, and which of them each utterance has.
 
         Raises:
-            ConfigError: neither side has the field.
+            ConfigError: no utterance has the field.
         """
-        if name == "prefix" and name not in {*self.ref.fields, *self.hyp.fields}:
+        if name == "prefix" and not any(any(side.fields.get(name, [])) for side in (self.ref, self.hyp)):
             kinds, numbers = self.ref.prefixes
             return kinds, numbers[self.pairs[:, 0]]
         values = self.field(name)
@@ -136,17 +136,22 @@ class Scored:
         `prefix` is the id up to the first `-` or `_`, which is sclite's speaker.
 
         Raises:
-            ConfigError: neither side has it.
+            ConfigError: no utterance has it.
         """
         for side, column in ((self.ref, 0), (self.hyp, 1)):
-            if name in side.fields:
-                values = side.fields[name]
+            values = side.fields.get(name, [])
+            if any(values):
                 return [values[u] if u >= 0 else "" for u in self.pairs[:, column].tolist()]
         if name == "prefix":
             kinds, numbers = self.groups(name)
             return [kinds[k] for k in numbers.tolist()]
-        known = sorted({*self.ref.fields, *self.hyp.fields, "prefix"})
-        raise ConfigError(f"there is no field `{name}` to group by", expected=f"one of {', '.join(known)}")
+        raise ConfigError(f"no utterance has the field `{name}`", expected=f"one of {', '.join(self.field_names)}")
+
+    @property
+    def field_names(self) -> list[str]:
+        """The fields that at least one utterance has."""
+        fields = [*self.ref.fields.items(), *self.hyp.fields.items()]
+        return sorted({"prefix", *(name for name, values in fields if any(values))})
 
 
 def score(

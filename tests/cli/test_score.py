@@ -114,3 +114,15 @@ def test_rules_that_write_alternatives_switch_markup_on(run_speechkit: Run, tmp_
     assert run_speechkit(*command, "--fail-above", "0").exit_code == 0
     result = run_speechkit(*command, "--markup", "none")
     assert result.exit_code == 2 and "write alternatives" in result.stderr
+
+
+def test_fields_to_group_by_must_exist_and_gaps_are_counted(run_speechkit: Run, tmp_path: Path) -> None:
+    ref = tmp_path / "ref.jsonl"
+    ref.write_text('{"id": "a", "text": "one", "speaker": "x", "age": ""}\n{"id": "b", "text": "two", "speaker": ""}\n')
+    result = run_speechkit("score", "wer", ref, ref, "--by", "speaker")
+    assert result.exit_code == 0 and "1 of 2 utterances have no `speaker`" in result.stderr
+    assert "speaker (none)" in result.stdout
+    for command in (("wer", ref, ref), ("compare", ref, ref, ref)):
+        result = run_speechkit("score", *command, "--by", "age")
+        assert result.exit_code == 2 and "no utterance has the field `age`" in result.stderr
+        assert "one of prefix, speaker" in result.stderr

@@ -53,8 +53,10 @@ def counts(scored: Scored) -> dict[str, str]:
 
 
 def score_nist(folder: Path, *, by_time: bool = False) -> dict[str, str]:
-    config = WerConfig(ties="sclite", case="ascii", by_time=by_time)
-    found = score_files(folder / "tima_ref.ctm", folder / "tima_hyp.ctm", config, Normalizer(case="ascii"))
+    config = WerConfig(ties="sclite", case="ascii")
+    found = score_files(
+        folder / "tima_ref.ctm", folder / "tima_hyp.ctm", config, Normalizer(case="ascii"), by_time=by_time
+    )
     return counts(found)
 
 
