@@ -62,9 +62,9 @@ class Strings:
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def is_filled(self) -> np.ndarray[Any, Any]:
-        """True where a text is not empty."""
-        return np.diff(np.frombuffer(self._ends, dtype=np.int64)) > 0
+    def sizes(self) -> np.ndarray[Any, Any]:
+        """Bytes of each text in UTF-8."""
+        return np.diff(np.frombuffer(self._ends, dtype=np.int64))
 
 
 @dataclass
@@ -118,5 +118,4 @@ _NUMBERS = {
     "style": "b",
     "num_symbols": "i",
     "needed": "i",  # CTC frames of the tokens that are checked
-    "needed_chars": "i",
 }

@@ -25,7 +25,7 @@ def audio_keys(loaded: LoadedSet) -> Ints:
     if not loaded.measures:
         start, end = (data[name].view(np.int64) for name in ("start", "end"))
         keys: Ints = data["path_key"] + start * _MIX[0] + end * _MIX[1]
-        return np.where(data.audio.is_filled(), keys | 1, 0)
+        return np.where(data.audio.sizes() > 0, keys | 1, 0)
     floor = 10 ** (loaded.config.silent_db / 20)
     return np.array(
         [0 if m.fault or m.peak < floor else int(m.digest[:15], 16) | 1 for m in loaded.measures], dtype=np.int64

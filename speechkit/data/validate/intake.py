@@ -15,6 +15,7 @@ from speechkit.errors import SpeechkitError
 from speechkit.text.normalize import prompt_key
 
 _ODD_IN_ID = re.compile("[\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202f\u2060\ufeff]")
+_GIVEN = ("id_key", "path_key", "recording_key", "start", "end", "duration", "rate", "num_samples")
 _MAX_SYMBOLS = 512  # above, a script of ideographs: rare symbols are its nature
 
 
@@ -33,11 +34,13 @@ class Intake:
     ) -> None:
         self.data = data
         self.findings: list[Finding] = []
-        self.symbols: dict[str, list[int]] = {}  # number of utterances with a symbol, row of the first
+        self.rare_symbols: dict[str, int] = {}  # symbols of one utterance alone, and its row
+        self._usual_symbols: set[str] = set()
         self._set_index = set_index
         self._config = config
         self._checks_text = "text" not in config.skip
         self._tokenizer = tokenizer
+        self._appends = [data.numbers[name].append for name in _GIVEN]
 
     def fault_of_line(self, kind: str, file: Path, line: int, *, utt_id: str = "-", detail: str = "") -> None:
         """Something wrong with a line that gives no utterance; line 0 is the whole file."""
@@ -55,15 +58,10 @@ class Intake:
         data.audio.append(utterance.audio)
         for column, line in zip(data.lines, utterance.lines, strict=True):
             column.append(line)
-        add = data.numbers
-        add["id_key"].append(hash(utterance.utt_id))
-        add["path_key"].append(hash(utterance.audio))
-        add["recording_key"].append(hash(utterance.recording_id))
-        add["start"].append(utterance.start)
-        add["end"].append(utterance.end)
-        add["duration"].append(utterance.duration)
-        add["rate"].append(utterance.rate)
-        add["num_samples"].append(utterance.num_samples)
+        keys = hash(utterance.utt_id), hash(utterance.audio), hash(utterance.recording_id)
+        times = utterance.start, utterance.end, utterance.duration
+        for append, value in zip(self._appends, (*keys, *times, utterance.rate, utterance.num_samples), strict=True):
+            append(value)
         self._take_speaker(utterance)
         self._take_text(utterance.text, row)
         if not utterance.utt_id or _ODD_IN_ID.search(utterance.utt_id):
@@ -82,7 +80,7 @@ class Intake:
         add = self.data.numbers
         self.data.texts.append(text or "")
         if text is None or not self._checks_text:
-            for name in ("text_key", "style", "num_symbols", "needed", "needed_chars"):
+            for name in ("text_key", "style", "num_symbols", "needed"):
                 add[name].append(0)
             if text is not None:
                 add["text_key"][-1] = _key(text)
@@ -93,32 +91,28 @@ class Intake:
         add["text_key"].append(_key(text))
         add["style"].append(style_of(text))
         add["num_symbols"].append(num_symbols(text))
-        words, characters = needed_frames(text)
-        add["needed"].append(self._needed(text, row, words, characters))
-        add["needed_chars"].append(characters)
+        add["needed"].append(self._needed(text, row))
         self._count_symbols(text, row)
 
-    def _needed(self, text: str, row: int, words: int, characters: int) -> int:
+    def _needed(self, text: str, row: int) -> int:
+        words = text.split()
         if self._tokenizer is None:
-            return words if self._config.tokens == "word" else characters
+            return needed_frames(words if self._config.tokens == "word" else " ".join(words))
         try:
-            tokens = self._tokenizer.encode(text)
+            return needed_frames(self._tokenizer.encode(text))
         except SpeechkitError as error:
-            self.fault_of(
-                "text-unknown-symbol", row, self.data.files["text"], self.data.lines[0][row], detail=error.what
-            )
+            place = self.data.files["text"], self.data.lines[0][row]
+            self.fault_of("text-unknown-symbol", row, *place, detail=error.what)
             return 0
-        return len(tokens) + sum(map(int.__eq__, tokens, tokens[1:]))
 
     def _count_symbols(self, text: str, row: int) -> None:
-        if len(self.symbols) > _MAX_SYMBOLS:
-            return
-        for symbol in set(text):
-            seen = self.symbols.get(symbol)
-            if seen:
-                seen[0] += 1
-            else:
-                self.symbols[symbol] = [1, row]
+        new = set(text) - self._usual_symbols
+        if new and len(self._usual_symbols) <= _MAX_SYMBOLS:
+            again = new & self.rare_symbols.keys()
+            self._usual_symbols |= again
+            for symbol in again:
+                del self.rare_symbols[symbol]
+            self.rare_symbols.update(dict.fromkeys(new - again, row))
 
 
 def _key(text: str) -> int:

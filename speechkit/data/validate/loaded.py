@@ -21,7 +21,7 @@ class LoadedSet:
 
     Args:
         findings: of the first pass.
-        symbols: utterances per symbol and row of the first; empty when texts are not checked.
+        rare_symbols: those of one utterance alone, and its row; empty when texts are not checked.
         measures: of the audio, by row; empty when audio is not opened.
     """
 
@@ -29,7 +29,7 @@ class LoadedSet:
     index: int
     config: ValidateConfig
     findings: list[Finding] = field(default_factory=list)
-    symbols: dict[str, list[int]] = field(default_factory=dict)
+    rare_symbols: dict[str, int] = field(default_factory=dict)
     measures: list[Measures] = field(default_factory=list)
 
     def __len__(self) -> int:

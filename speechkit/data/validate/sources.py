@@ -47,7 +47,7 @@ def read_sets(paths: Sequence[Path], config: ValidateConfig) -> list[LoadedSet]:
             read_cuts(path, intake)
         if not len(data):
             intake.fault_of_line("no-utterances", path, 0)
-        sets.append(LoadedSet(data, index, config, intake.findings, intake.symbols))
+        sets.append(LoadedSet(data, index, config, intake.findings, intake.rare_symbols))
     return sets
 
 

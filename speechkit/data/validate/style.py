@@ -83,8 +83,8 @@ def check_symbols(loaded: LoadedSet) -> Iterator[Finding]:
     """Symbols that one utterance alone has."""
     if len(loaded) < _MIN_FOR_RARE:
         return
-    for symbol, (count, row) in sorted(loaded.symbols.items()):
-        if count == 1 and not symbol.isspace():
+    for symbol, row in sorted(loaded.rare_symbols.items()):
+        if not symbol.isspace():
             detail = f"{show(symbol)} U+{ord(symbol):04X} in {show(loaded.data.texts[row])}"
             yield loaded.at("text-rare-symbol", row, "text", detail)
 

@@ -6,7 +6,7 @@ import html
 import operator
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 # bits of a style
 LOWER, UPPER, PUNCTUATED, DIGITS = 1, 2, 4, 8
@@ -21,6 +21,7 @@ _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]
 _TAG = re.compile(r"<[^<>\s]*>|\[[^\[\]\s]*\]")  # <noise> and [laughter] follow rules of their own
 _END_MARKS = '!?;:"()\u2026\u201c\u201d\u201e\u00ab\u00bb\u2014\u2013\u3001\u3002\uff0c\uff01\uff1f\uff1a\uff1b'
 _PUNCTUATION = re.compile(rf"[{_END_MARKS}\u00bf\u00a1]|[.,](?!\w)|(?<!\w)[.,]")  # not the point of 3.5
+_MARKS = re.compile(rf"[{_END_MARKS}\u00bf\u00a1.,]")  # the same, where it may stand: fast
 _DIGIT = re.compile("[0-9]")
 _SYLLABIC = re.compile("[\u3040-\u30ff\uac00-\ud7a3]")
 _IDEOGRAPH = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
@@ -84,10 +85,11 @@ def style_of(text: str) -> int:
     case = LOWER if text.islower() else UPPER if text.isupper() else 0
     if not case and text.lower() != text.upper():
         case = MIXED
-    is_plain = text.replace(" ", "").isalpha()
-    if is_plain:
+    letters = text.replace(" ", "")
+    if letters.isalpha():
         return case
-    return case | PUNCTUATED * bool(_PUNCTUATION.search(text)) | DIGITS * bool(_DIGIT.search(text))
+    is_punctuated = not letters.isalnum() and _MARKS.search(text) and _PUNCTUATION.search(text)
+    return case | PUNCTUATED * bool(is_punctuated) | DIGITS * bool(_DIGIT.search(text))
 
 
 def num_symbols(text: str) -> int:
@@ -96,15 +98,10 @@ def num_symbols(text: str) -> int:
     return size if text.isascii() else size + len(_SYLLABIC.findall(text)) + 3 * len(_IDEOGRAPH.findall(text))
 
 
-def needed_frames(text: str) -> tuple[int, int]:
-    """Frames that CTC needs for the words and for the characters of a text: one each, and one between equals."""
-    words = text.split()
-    joined = " ".join(words)
-    return len(words) + _num_repeats(words, words[1:]), len(joined) + _num_repeats(joined, joined[1:])
-
-
-def _num_repeats(items: str | list[str], later: str | list[str]) -> int:
-    return sum(map(operator.eq, items, later))
+def needed_frames(tokens: Sequence[object]) -> int:
+    """Frames that CTC needs: one for each token, and a blank between equal neighbours."""
+    num_repeats: int = sum(map(operator.eq, tokens, tokens[1:]))
+    return len(tokens) + num_repeats
 
 
 def repair_text(text: str, *, case: int, without_punctuation: bool) -> str:
