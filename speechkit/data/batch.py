@@ -119,6 +119,22 @@ def utterances_of(cuts: Iterable[MonoCut], config: FeatureConfig) -> list[Uttera
     return utterances
 
 
+def read_samples(utt: Utterance) -> np.ndarray:
+    """The recorded audio of an utterance, float32 (S,), at its own sampling rate.
+
+    Raises:
+        SpeechkitError: the file is missing, unreadable, too short, or of another rate than its manifest says.
+    """
+    samples, found_rate = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
+    if found_rate != utt.sampling_rate:
+        raise SpeechkitError(
+            f"`{utt.audio}` is sampled at {found_rate} Hz, its manifest says {utt.sampling_rate} Hz",
+            where=utt.utt_id,
+            hint="prepare the corpus again",
+        )
+    return samples
+
+
 class BatchMaker:
     """Reads, perturbs and pads utterances; a pure function of (seed, epoch, utterances).
 
@@ -177,14 +193,7 @@ class BatchMaker:
     def _samples(self, utt: Utterance) -> np.ndarray:
         if utt.rendered >= 0 and self.render is not None:
             return self.render(utt.rendered)
-        samples, found_rate = read_audio(utt.audio, start_sample=utt.start_sample, num_samples=utt.num_samples)
-        if found_rate != utt.sampling_rate:
-            raise SpeechkitError(
-                f"`{utt.audio}` is sampled at {found_rate} Hz, its manifest says {utt.sampling_rate} Hz",
-                where=utt.utt_id,
-                hint="prepare the corpus again",
-            )
-        return samples
+        return read_samples(utt)
 
     def _assemble(
         self, utterances: Sequence[Utterance], features_BTF: Tensor, num_frames_B: Tensor, speeds: list[float]
