@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from speechkit.config import Config
-from speechkit.nn.config import DsConvConfig, EncoderConfig
+from speechkit.nn.config import AttentionDecoderConfig, DsConvConfig, EncoderConfig
 
 
 class FrameLossConfig(Config):
@@ -17,14 +17,34 @@ class FrameLossConfig(Config):
     end_share: float = Field(0.6, ge=0, le=1, description="share of training after which the weight has fallen to 0")
 
 
-class CtcConfig(Config):
-    """Connectionist temporal classification (Graves et al. 2006) on an encoder."""
-
-    kind: Literal["ctc"] = "ctc"
+class _EncoderModelConfig(Config):
     encoder: EncoderConfig = Field(DsConvConfig(), description="kind: ds_conv, conv_blstm or fastconformer")
     frame_loss: FrameLossConfig = Field(
         FrameLossConfig(), description="auxiliary loss, used where word times are known"
     )
 
 
-ModelConfig = CtcConfig
+class CtcConfig(_EncoderModelConfig):
+    """Connectionist temporal classification (Graves et al. 2006) on an encoder."""
+
+    kind: Literal["ctc"] = "ctc"
+
+
+class AedConfig(_EncoderModelConfig):
+    """Attention encoder-decoder (Chan et al. 2016) with an auxiliary CTC output (Watanabe et al. 2017)."""
+
+    kind: Literal["aed"] = "aed"
+    decoder: AttentionDecoderConfig = Field(AttentionDecoderConfig(), description="LSTM with location-aware attention")
+    ctc_weight: float = Field(0.3, ge=0, lt=1, description="share of the CTC loss; the rest is the decoder's")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the decoder's target spread over all tokens")
+    sampling: float = Field(
+        0.0, ge=0, le=1, description="share of the decoder's inputs drawn from itself at the end; rises from 0"
+    )
+
+
+def _kind(value: Any) -> str:
+    return str(value.get("kind", "ctc") if isinstance(value, dict) else getattr(value, "kind", "ctc"))
+
+
+# not a plain discriminator: a config without `kind` means CTC
+ModelConfig = Annotated[Annotated[CtcConfig, Tag("ctc")] | Annotated[AedConfig, Tag("aed")], Discriminator(_kind)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from speechkit.data.batch import IGNORED_LABEL, Batch
-from speechkit.models.config import CtcConfig
+from speechkit.models.config import AedConfig, CtcConfig
 from speechkit.models.loss import Loss
 from speechkit.nn.encoder import make_encoder
 
@@ -13,7 +15,9 @@ from speechkit.nn.encoder import make_encoder
 class CtcModel(nn.Module):
     """Log-probs of tokens per encoder frame; blank is token 0."""
 
-    def __init__(self, config: CtcConfig, *, num_mels: int, num_tokens: int) -> None:
+    heads: ClassVar[tuple[str, ...]] = ("ctc",)
+
+    def __init__(self, config: CtcConfig | AedConfig, *, num_mels: int, num_tokens: int) -> None:
         super().__init__()
         self.config = config
         self.encoder = make_encoder(num_mels, config.encoder)
@@ -23,7 +27,11 @@ class CtcModel(nn.Module):
     def forward(self, features_BTF: Tensor, num_frames_B: Tensor) -> tuple[Tensor, Tensor]:
         """Natural log-probs (B, T', V) float32 and encoder frames (B,)."""
         x_BTD, encoder_frames_B = self.encoder(features_BTF, num_frames_B)
-        return self.output(x_BTD).float().log_softmax(-1), encoder_frames_B
+        return self.log_probs(x_BTD), encoder_frames_B
+
+    def log_probs(self, x_BTD: Tensor) -> Tensor:
+        """Natural log-probs (B, T', V) float32 of an encoder output."""
+        return self.output(x_BTD).float().log_softmax(-1)  # type: ignore[no-any-return]
 
     def loss(self, batch: Batch, *, progress: float) -> Loss:
         """CTC loss plus the weighted frame loss, both per token or frame.
@@ -32,19 +40,22 @@ class CtcModel(nn.Module):
             progress: share of training done, in [0, 1]; the weight of the frame loss falls with it.
         """
         x_BTD, encoder_frames_B = self.encoder(batch.features_BTF, batch.num_frames_B)
-        log_probs_TBV = self.output(x_BTD).float().log_softmax(-1).transpose(0, 1)
+        ctc = self._ctc_loss(x_BTD, encoder_frames_B, batch)
+        return self._with_frame_loss(Loss(ctc, {"ctc": ctc.detach()}), x_BTD, batch, progress)
+
+    def _ctc_loss(self, x_BTD: Tensor, encoder_frames_B: Tensor, batch: Batch) -> Tensor:
+        log_probs_TBV = self.log_probs(x_BTD).transpose(0, 1)
         ctc = nn.functional.ctc_loss(
             log_probs_TBV, batch.tokens_BU, encoder_frames_B, batch.num_tokens_B, reduction="sum"
         )
-        ctc = ctc / batch.num_tokens_B.sum().clamp(min=1)
-        parts = {"ctc": ctc.detach()}
+        return ctc / batch.num_tokens_B.sum().clamp(min=1)
+
+    def _with_frame_loss(self, loss: Loss, x_BTD: Tensor, batch: Batch, progress: float) -> Loss:
         weight = self._frame_weight(progress)
-        total = ctc
-        if weight > 0 and batch.frame_labels_BT is not None:
-            frame = self._frame_loss(x_BTD, batch.frame_labels_BT)
-            total = ctc + weight * frame
-            parts["frame"] = frame.detach()
-        return Loss(total, parts)
+        if weight <= 0 or batch.frame_labels_BT is None:
+            return loss
+        frame = self._frame_loss(x_BTD, batch.frame_labels_BT)
+        return Loss(loss.total + weight * frame, loss.parts | {"frame": frame.detach()})
 
     def _frame_weight(self, progress: float) -> float:
         config = self.config.frame_loss

@@ -19,7 +19,7 @@ from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.models.config import ModelConfig
 from speechkit.text.tokenizer import Tokenizer, load_tokenizer
 
-MODELS = {"ctc": "speechkit.models.ctc:CtcModel"}
+MODELS = {"ctc": "speechkit.models.ctc:CtcModel", "aed": "speechkit.models.aed:AedModel"}
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FOLDER = "tokenizer"
 

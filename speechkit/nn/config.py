@@ -1,4 +1,4 @@
-"""The encoders to choose from, by `kind`."""
+"""The encoders to choose from, by `kind`, and the attention decoder."""
 
 from __future__ import annotations
 
@@ -66,3 +66,14 @@ class FastConformerConfig(Config):
 
 
 EncoderConfig = Annotated[DsConvConfig | ConvBlstmConfig | FastConformerConfig, Field(discriminator="kind")]
+
+
+class AttentionDecoderConfig(Config):
+    """An LSTM over the tokens that reads the encoder through location-aware attention."""
+
+    dim: int = Field(96, ge=8, description="cells of the LSTM")
+    embedding_dim: int = Field(64, ge=1, description="width of the vectors that stand for the token before")
+    attention_dim: int = Field(96, ge=1, description="width in which frames and the decoder's state are compared")
+    location_channels: int = Field(10, ge=1, description="filters over the attention of the steps before")
+    location_kernel: Kernel = Field(15, description="width of these filters in encoder frames, odd")
+    dropout: Dropout = Field(0.15, description="dropout of the token vectors and before the output")

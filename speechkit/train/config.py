@@ -45,6 +45,13 @@ class CheckpointConfig(Config):
     )
 
 
+class ConvergenceConfig(Config):
+    """When a finished model counts as converged; others are not to be compared."""
+
+    num_utterances: int = Field(100, ge=0, description="training utterances decoded at the end; 0: nobody looks")
+    max_wer: float = Field(30.0, ge=0, description="highest greedy WER on them in percent")
+
+
 class TrainConfig(Config):
     """Everything that decides a training run besides the manifests."""
 
@@ -56,6 +63,7 @@ class TrainConfig(Config):
     batch: BatchConfig = Field(BatchConfig(), description="batches")
     optim: OptimConfig = Field(OptimConfig(), description="optimiser")
     checkpoint: CheckpointConfig = Field(CheckpointConfig(), description="checkpoints")
+    convergence: ConvergenceConfig = Field(ConvergenceConfig(), description="verdict on the finished model")
     average_decay: float = Field(
         0.99,
         ge=0,

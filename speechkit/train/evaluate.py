@@ -9,6 +9,7 @@ from torch import nn
 
 from speechkit.data.batch import BatchMaker, Utterance
 from speechkit.data.config_batch import BatchConfig
+from speechkit.decode.config import DecodeConfig
 from speechkit.decode.search import decode_utterances
 from speechkit.kernels.edit import align_words
 
@@ -21,7 +22,7 @@ def evaluate(
     device: torch.device,
 ) -> dict[str, float]:
     """WER in percent of greedy decoding, with the number of reference words."""
-    hypotheses = decode_utterances(model, utterances, maker, config, device)
+    hypotheses = decode_utterances(model, utterances, maker, DecodeConfig(batch=config), device)
     references = [utt.text.split() for utt in utterances]
     errors = align_words(references, [hyp.text.split() for hyp in hypotheses]).counts.sum()
     num_words = sum(map(len, references))

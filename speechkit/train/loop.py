@@ -21,11 +21,13 @@ from speechkit.audio.augment import draw_speed
 from speechkit.data.batch import Batch, BatchMaker, Utterance
 from speechkit.data.plan import check_longest, plan_epoch, plan_stats
 from speechkit.errors import Requeue, SpeechkitError
+from speechkit.models.converged import SUMMARY_FILE
 from speechkit.models.table import WEIGHTS_FILE, check_device, make_model
 from speechkit.rng import derive_seed
 from speechkit.train.average import Average
 from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors
 from speechkit.train.config import TrainConfig
+from speechkit.train.convergence import measure_convergence
 from speechkit.train.evaluate import evaluate
 from speechkit.train.inputs import Inputs, manifest_of, read_inputs
 from speechkit.train.optim import learning_rate, make_optimizer, update
@@ -212,8 +214,11 @@ class Trainer:
             summary["dev"] = self._look_at_dev()
         if not all(value.isfinite().all() for value in self.average.state.values()):
             raise SpeechkitError("the averaged weights are not finite numbers", hint="lower optim.lr")
+        maker = BatchMaker(self.data.tokenizer, self.config.features)
+        with self.average.applied(self.model):
+            summary |= measure_convergence(self.model, self.data.train, maker, self.config, self.device)
         save_tensors(self.average.state, self.folder / WEIGHTS_FILE)
-        (self.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        (self.folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
     def _announce(self) -> None:
         slowest = min(1.0, self.config.augment.speed[0])
