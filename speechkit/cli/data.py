@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from speechkit.cli import describe
 from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
 
 app = typer.Typer(name="data", help="Prepare corpora and make synthetic ones.", no_args_is_help=True)
+describe.register(app)
 
 
 @app.command()

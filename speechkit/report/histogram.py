@@ -52,11 +52,13 @@ def histogram(values: npt.NDArray[np.float64], num_bins: int = _NUM_BINS) -> His
 
 
 def as_bars(shown: Histogram) -> str:
-    """One line per bin: label, bar, count."""
-    width = max(map(len, shown.labels), default=0)
-    highest = max(shown.counts, default=1) or 1
+    """One line per bin from the first that holds a value: label, bar, count."""
+    first = next((k for k, count in enumerate(shown.counts) if count), 0)
+    labels, counts = shown.labels[first:], shown.counts[first:]
+    width = max(map(len, labels), default=0)
+    highest = max(counts, default=1) or 1
     lines = []
-    for label, count in zip(shown.labels, shown.counts, strict=True):
+    for label, count in zip(labels, counts, strict=True):
         size = max(1, round(count / highest * _BAR_CHARACTERS)) if count else 0
         lines.append(f"{label.rjust(width)} |{'#' * size}{' ' * bool(size)}{count}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ _PIECE = 1 << 18  # n-grams that are sorted at a time
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Vocabulary = dict[str, int]
+_Number = TypeVar("_Number", np.int32, np.int64, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,16 @@ class TextCounter:
         return Texts(
             index=self._index,
             vocabulary=self._vocabulary,
-            tokens=np.frombuffer(self._tokens, np.int32) if self._tokens else np.zeros(0, np.int32),
-            starts=np.array(self._starts, np.int64),
-            counts=np.array(self._counts, np.int64),
-            prompts=np.array(self._prompts, np.uint64),
+            tokens=_as_numpy(self._tokens, np.dtype(np.int32)),
+            starts=_as_numpy(self._starts, np.dtype(np.int64)),
+            counts=_as_numpy(self._counts, np.dtype(np.int64)),
+            prompts=_as_numpy(self._prompts, np.dtype(np.uint64)),
             zlib_ratio=packed / self._sizes[1] if self._sizes[1] else 0.0,
         )
+
+
+def _as_numpy(values: array[int], dtype: np.dtype[_Number]) -> npt.NDArray[_Number]:
+    return np.frombuffer(values, dtype) if values else np.zeros(0, dtype)
 
 
 def count_texts(texts: Iterable[str], vocabulary: Vocabulary | None = None) -> Texts:

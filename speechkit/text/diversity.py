@@ -146,7 +146,7 @@ def overlap(own: Texts, other: Texts, *, edges: Edges = letter_edges, num_exampl
     """What `other`, usually a test set, shares with `own`, usually the training set; both share a vocabulary."""
     ids = np.array([other.index.get(text, -1) for text in own.index], np.int64)
     shared = ids[ids >= 0]
-    of_prompts = np.isin(other.prompts, own.prompts)
+    of_prompts = _is_in(other.prompts, own.prompts)
     names = list(other.index)
     frequent = shared[np.argsort(-other.counts[shared], kind="stable")][:num_examples]
     ngrams = tuple(_ngram_overlap(own, other, order) for order in ORDERS)
@@ -164,6 +164,14 @@ def overlap(own: Texts, other: Texts, *, edges: Edges = letter_edges, num_exampl
         ngrams=ngrams,
         examples=tuple(names[k] for k in frequent),
     )
+
+
+def _is_in(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """As np.isin, which takes five times the memory."""
+    ordered = np.append(np.sort(known), np.uint64(0))
+    places = np.searchsorted(ordered[:-1], values)
+    found: npt.NDArray[np.bool_] = (ordered[places] == values) & (places < len(known))
+    return found
 
 
 def _ngram_overlap(own: Texts, other: Texts, order: int) -> NgramOverlap:
