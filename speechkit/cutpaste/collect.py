@@ -78,8 +78,9 @@ def collect_cut(cut: MonoCut, config: InventoryConfig) -> Collected:
     dropped = _unfit_words(cut.id, words, num_samples=size, rate=rate, config=config)
     tokens, symbols = _tokens_of(words, samples, rate=rate, config=config)
     unfit = {word.position for word in dropped}
-    kept = np.array([place for place in range(len(words)) if place not in unfit], np.int64)
-    tokens["joined"][:-1] &= [place + 1 not in unfit for place in range(len(words) - 1)]
+    is_kept = np.array([place not in unfit for place in range(len(words))])
+    kept = np.flatnonzero(is_kept)
+    tokens["joined"][:-1] &= is_kept[1:]
     tokens = tokens[kept]
     level = level_db(samples, tokens["start"], tokens["end"], rate)
     room_size = round(config.room_tone_ms * rate / 1000)

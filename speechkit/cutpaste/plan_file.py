@@ -17,6 +17,7 @@ import orjson
 from speechkit.config import build_config
 from speechkit.cutpaste.config import PasteConfig
 from speechkit.cutpaste.inventory import Source, read_jsonl, read_sources, write_sources
+from speechkit.data.corpora.items import is_file_name
 from speechkit.errors import SpeechkitError
 
 PLAN_FILE = "plan.jsonl"
@@ -161,6 +162,8 @@ def _planned(record: dict[str, Any]) -> Planned:
 
 def fault_of(utterance: Planned, sources: Sequence[Source]) -> str:
     """Why an utterance can not be rendered as it says, or an empty text."""
+    if not is_file_name(utterance.utt_id):
+        return f"the id {utterance.utt_id!r:.80} can not be the name of a file"
     if not utterance.pieces or len(utterance.pauses) != len(utterance.pieces) - 1:
         return f"{len(utterance.pieces)} pieces do not fit to {len(utterance.pauses)} pauses"
     if min(*utterance.pauses, utterance.lead, utterance.tail, 0) < 0:

@@ -12,7 +12,7 @@ from speechkit.cutpaste.plan_file import Piece
 from speechkit.kernels.snippets import Tables, Weights, choose
 from speechkit.rng import derive_seed
 
-_KEPT_SOURCE = 1.0  # cost that a word of the preferred recording saves
+_KEPT_SOURCE = 4.0  # cost that a word of the preferred recording saves
 
 
 @dataclass(frozen=True)

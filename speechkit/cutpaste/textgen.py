@@ -172,8 +172,9 @@ class TargetLm:
 class Cover:
     """The next word is the one that has followed the last word least often, recorded texts included.
 
-    With target texts a pair counts for as much as it occurs there: greedy maximum of the sum of w_b sqrt(count_b),
-    which is submodular. Counts go on from text to text, so the outcome depends on the order of the plan.
+    With target texts a pair counts for as much as it occurs there: greedy maximum of the sum of w_b ln(1 + count_b),
+    which is submodular and largest when the counts are in proportion to the weights. Counts go on from text to text,
+    so the outcome depends on the order of the plan.
     """
 
     def __init__(self, material: Material, config: TextConfig) -> None:
@@ -195,7 +196,7 @@ class Cover:
         for _ in range(self.lengths.draw(gen)):
             left = words[-1] if words else -1
             counts = self._row(self.counts, left, 0.0)[view.words]
-            gains = np.sqrt(counts + 1.0) - np.sqrt(counts)
+            gains = 1.0 / (1.0 + counts)
             if self.weights:
                 gains = gains * self._row(self.weights, left, _UNSEEN_PAIR)[view.words]
             if words and not self.allow_repeats and len(view.words) > 1:

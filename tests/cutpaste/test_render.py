@@ -1,0 +1,183 @@
+"""Rendered plans: exact words, exact times, the same bytes for any number of jobs, and audio that is not usable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make import make_broken_audio
+from paste_corpus import HISS, RATE, make_inventory, make_paste_corpus
+
+from speechkit.audio.io import read_audio, write_flac
+from speechkit.config import build_config
+from speechkit.cutpaste.config import PlanConfig, RenderConfig
+from speechkit.cutpaste.exclude import Exclusion
+from speechkit.cutpaste.inventory import Inventory, load_inventory
+from speechkit.cutpaste.joins import edge_distances, measure_joins
+from speechkit.cutpaste.plan import make_plan
+from speechkit.cutpaste.plan_file import Plan, join_places, load_plan, save_plan
+from speechkit.cutpaste.render import Renderer, load_pool, run_render, word_times
+from speechkit.data.store import load_cuts, words_of
+from speechkit.errors import SpeechkitError
+
+
+def plan_of(inventory: Inventory, **fields: object) -> Plan:
+    config = build_config(PlanConfig, {"num": 12, **fields})
+    return make_plan(inventory, config, exclusion=Exclusion([]))
+
+
+def renderer_of(plan: Plan) -> Renderer:
+    return Renderer(plan, plan.utterances, load_pool(plan.sources, range(len(plan.sources))))
+
+
+def test_words_lie_exactly_where_the_times_say(inventory: Inventory) -> None:
+    plan = plan_of(inventory, paste={"fade_ms": 0, "max_gain_db": 0, "pause_prob": 0.5})
+    render = renderer_of(plan)
+    for index, utterance in enumerate(plan.utterances):
+        samples = render(index)
+        assert len(samples) == utterance.num_samples
+        marks = [(piece, mark) for piece in utterance.pieces for mark in piece.marks]
+        for word, (piece, (start, end)) in zip(word_times(utterance, RATE), marks, strict=True):
+            source = plan.sources[piece.source]
+            recorded, _ = read_audio(Path(source.audio), start_sample=start, num_samples=end - start)
+            first = round(word.start_seconds * RATE)
+            assert np.abs(samples[first : first + end - start] - recorded).max() < 1e-6
+            assert round(word.duration_seconds * RATE) == end - start
+
+
+def test_the_cut_of_a_rendered_utterance_carries_words_joins_and_sources(inventory: Inventory, tmp_path: Path) -> None:
+    plan = plan_of(inventory)
+    (tmp_path / "plan").mkdir()
+    save_plan(plan, tmp_path / "plan")
+    run_render(RenderConfig(), plan=tmp_path / "plan", out=tmp_path / "out")
+    render = renderer_of(plan)
+    cuts = list(load_cuts(tmp_path / "out"))
+    assert [cut.id for cut in cuts] == [utterance.utt_id for utterance in plan.utterances]
+    for index, (cut, utterance) in enumerate(zip(cuts, plan.utterances, strict=True)):
+        samples, rate = read_audio(Path(cut.recording.sources[0].source))
+        assert rate == RATE
+        assert np.abs(samples - render(index)).max() < 1e-4
+        assert " ".join(word.symbol for word in words_of(cut)) == utterance.text == cut.supervisions[0].text
+        assert cut.supervisions[0].speaker == utterance.speaker
+        custom = cut.supervisions[0].custom["cutpaste"]
+        assert custom["joins"] == [place / RATE for place in join_places(utterance)]
+        assert set(custom["sources"]) == {plan.sources[piece.source].utt_id for piece in utterance.pieces}
+
+
+def test_any_number_of_jobs_gives_the_same_bytes(inventory: Inventory, tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    save_plan(plan_of(inventory, num=30), tmp_path / "plan")
+    for num_jobs in (1, 4):
+        run_render(RenderConfig(), plan=tmp_path / "plan", out=tmp_path / f"out{num_jobs}", num_jobs=num_jobs)
+    names = sorted(str(p.relative_to(tmp_path / "out1")) for p in (tmp_path / "out1").rglob("*") if p.is_file())
+    compared = [name for name in names if name not in ("run.json", "log.txt")]
+    assert len([name for name in compared if name.endswith(".flac")]) == 30
+    for name in compared:
+        assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out4" / name).read_bytes(), name
+
+
+def test_a_part_of_a_plan_renders_to_the_same_samples(inventory: Inventory) -> None:
+    plan = plan_of(inventory)
+    whole = renderer_of(plan)
+    few = plan.utterances[7:9]
+    wanted = sorted({piece.source for utterance in few for piece in utterance.pieces})
+    part = Renderer(plan, few, load_pool(plan.sources, wanted))
+    assert np.array_equal(whole(7), part(0)) and np.array_equal(whole(8), part(1))
+
+
+def test_pauses_are_room_tone_and_never_digital_silence(inventory: Inventory) -> None:
+    plan = plan_of(inventory, paste={"pause_prob": 1.0, "pause_ms": [150, 200], "max_gain_db": 0})
+    render = renderer_of(plan)
+    checked = 0
+    for index, utterance in enumerate(plan.utterances):
+        samples, position = render(index), utterance.lead
+        for piece, pause in zip(utterance.pieces[:-1], utterance.pauses, strict=True):
+            position += piece.end - piece.start
+            inner = samples[position + 80 : position + pause - 80]
+            assert np.sqrt(np.mean(inner**2)) == pytest.approx(HISS, rel=0.4)
+            assert (inner == 0).mean() < 0.1
+            position += pause
+            checked += 1
+    assert checked > 10
+
+
+def test_loud_words_are_turned_down_and_never_clipped(tmp_path: Path) -> None:
+    corpus = make_paste_corpus(tmp_path / "corpus", num_speakers=1)
+    for path in sorted((corpus / "audio").iterdir()):
+        samples, rate = read_audio(path)
+        peak = 0.999 if path.stem == "s0-t0" else 0.4
+        write_flac(path, samples * np.float32(peak / np.abs(samples).max()), rate)
+    inventory = make_inventory(corpus, tmp_path / "inv")
+    plan = plan_of(inventory, num=30, paste={"max_gain_db": 40})
+    # the quiet recordings are asked to be as loud as the median, so make all of them loud
+    plan = Plan(plan.utterances, plan.sources, [gain + 8 for gain in plan.gains_db], plan.paste, plan.header)
+    render = renderer_of(plan)
+    peaks = [float(np.abs(render(index)).max()) for index in range(len(plan.utterances))]
+    assert max(peaks) == pytest.approx(0.99, abs=1e-3)
+    assert min(peaks) > 0.3
+
+
+def test_audio_that_is_gone_or_changed_stops_the_work_unless_it_may_be_skipped(tmp_path: Path) -> None:
+    corpus = make_paste_corpus(tmp_path / "corpus", num_speakers=3)
+    inventory = make_inventory(corpus, tmp_path / "inv")
+    plan = plan_of(inventory, num=40)
+    (tmp_path / "plan").mkdir()
+    save_plan(plan, tmp_path / "plan")
+    (corpus / "audio" / "s0-t0.flac").unlink()
+    (corpus / "audio" / "s0-t1.flac").write_bytes(make_broken_audio(tmp_path)["not_audio"].read_bytes())
+    changed, rate = read_audio(corpus / "audio" / "s0-t2.flac")
+    write_flac(corpus / "audio" / "s0-t2.flac", changed * np.float32(0.5), rate)
+    gone = {f"s0-t{number}" for number in range(3)}
+    hit = [u.utt_id for u in plan.utterances if gone & {plan.sources[p.source].utt_id for p in u.pieces}]
+    assert 0 < len(hit) < 40
+    with pytest.raises(SpeechkitError, match=f"{len(hit)} of 40 utterances need audio that is not usable") as caught:
+        run_render(RenderConfig(max_bad=str(len(hit) - 1)), plan=tmp_path / "plan", out=tmp_path / "out")
+    assert "does not exist" in caught.value.render() or "has changed" in caught.value.render()
+    assert not (tmp_path / "out").exists()
+    run_render(RenderConfig(max_bad=str(len(hit))), plan=tmp_path / "plan", out=tmp_path / "out")
+    lines = (tmp_path / "out" / "skipped.tsv").read_text().splitlines()[1:]
+    assert [line.split("\t")[0] for line in lines] == hit
+    assert {cut.id for cut in load_cuts(tmp_path / "out")} == {u.utt_id for u in plan.utterances} - set(hit)
+    reasons = (tmp_path / "out" / "skipped.tsv").read_text()
+    assert "does not exist" in reasons and "cannot read" in reasons and "has changed" in reasons
+
+
+def test_a_plan_that_can_not_be_rendered_at_all_is_an_error_for_any_limit(tmp_path: Path) -> None:
+    corpus = make_paste_corpus(tmp_path / "corpus", num_speakers=1, texts=["ba de gi"])
+    plan = plan_of(make_inventory(corpus, tmp_path / "inv"), num=2)
+    (tmp_path / "plan").mkdir()
+    save_plan(plan, tmp_path / "plan")
+    (corpus / "audio" / "s0-t0.flac").unlink()
+    with pytest.raises(SpeechkitError, match="2 of 2 utterances"):
+        run_render(RenderConfig(max_bad="100%"), plan=tmp_path / "plan", out=tmp_path / "out")
+
+
+def test_the_distance_at_an_even_place_is_small_and_at_a_break_large() -> None:
+    gen = np.random.default_rng(0)
+    time = np.arange(RATE) / RATE
+    low, high = (np.sin(2 * np.pi * hertz * time) for hertz in (300, 2000))
+    samples = (np.concatenate([low, high]) + 0.01 * gen.standard_normal(2 * RATE)).astype(np.float32)
+    distances = edge_distances(samples, np.array([4000, 8000, 12000, 0, 16000]), RATE)
+    assert distances[1] > 3 * max(distances[0], distances[2])
+    assert np.isfinite(distances).all()
+
+
+def test_the_ratio_of_a_plan_that_pastes_whole_sentences_is_not_measured(inventory: Inventory) -> None:
+    plan = plan_of(inventory, num=30)
+    result = measure_joins(plan)
+    assert len(result.made) == sum(len(join_places(utterance)) for utterance in plan.utterances)
+    assert len(result.natural) == sum(len(source.boundaries) for source in plan.sources)
+    assert result.ratio == pytest.approx(result.made.mean() / result.natural.mean())
+    assert 0.5 < result.ratio < 1.5
+    assert np.isnan(measure_joins(plan, []).ratio)
+
+
+def test_plans_are_found_where_they_were_made(inventory_folder: Path, tmp_path: Path) -> None:
+    inventory = load_inventory(inventory_folder)
+    (tmp_path / "plan").mkdir()
+    plan = plan_of(inventory)
+    save_plan(plan, tmp_path / "plan")
+    again = renderer_of(load_plan(tmp_path / "plan"))
+    for index in range(len(plan.utterances)):
+        assert np.array_equal(again(index), renderer_of(plan)(index))
