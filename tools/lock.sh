@@ -1,5 +1,6 @@
 #!/bin/sh
-# Write requirements.lock: one file for Python 3.10-3.13, all extras, without host names.
+# Write requirements.lock: one file for Python 3.10-3.13, without host names, with all extras that have wheels
+# (meeteval is built from source with a C++ compiler, so it is left out).
 # Usage: lock.sh [--upgrade]. uv comes from PATH, else from its own small environment .venv-lock.
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,7 +13,10 @@ if [ -z "$uv" ]; then
     .venv-lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
   fi
 fi
-"$uv" pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras \
+extras=$(sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts/s/^\([a-z0-9-]*\) = .*/--extra \1/p' pyproject.toml |
+  grep -v ' meeteval$')
+# shellcheck disable=SC2086  # several words
+"$uv" pip compile pyproject.toml --quiet --universal --python-version 3.10 $extras \
   --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock "$@"
 if grep -n '://' requirements.lock >&2; then
   echo "error: requirements.lock names a host" >&2

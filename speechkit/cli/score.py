@@ -9,7 +9,7 @@ import typer
 
 from speechkit.cli.options import Json, NumJobs, Seed
 from speechkit.config import build_config
-from speechkit.score.config import CompareConfig, WerConfig
+from speechkit.score.config import CompareConfig, MultiConfig, WerConfig
 
 app = typer.Typer(name="score", help="Word error rate and its relatives.", no_args_is_help=True)
 
@@ -153,5 +153,39 @@ def compare(
         values["tests"] = tuple(test.split(","))
     result = comparison.compare_files(ref, hyps, build_config(CompareConfig, values))
     print(comparison.table(result))
+    if json is not None:
+        write_json(json, result)
+
+
+@app.command()
+def multi(
+    ref: Annotated[
+        Path, typer.Argument(help="Turns of all speakers: .stm, SegLST (.json), the same as .jsonl, or .ctm.")
+    ],
+    hyp: Annotated[Path, typer.Argument(help="The same formats; speakers of HYP are output streams.")],
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="METRIC,...", help="cpwer, orcwer, mimower, dicpwer, greedy-orcwer, tcpwer, tcorcwer, ..."
+        ),
+    ] = "cpwer",
+    collar: Annotated[float, typer.Option(metavar="S", help="tc metrics: seconds a word may be off its time.")] = 5.0,
+    missing: Annotated[str, typer.Option(help="No hypothesis: error, delete (count deletions) or skip.")] = "error",
+    normalize: Rules = None,
+    case: Case = "keep",
+    ci: Annotated[float, typer.Option(help="Level of the bootstrap intervals.")] = 0.95,
+    replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 1000,
+    json: Json = None,
+    seed: Seed = 0,
+) -> None:
+    """Error rates of conversations with several speakers, by session; needs the extra meeteval."""
+    from speechkit.artifact import write_json
+    from speechkit.score.multi import score_multi, table
+
+    values: dict[str, object] = {"metrics": tuple(filter(None, metric.split(","))), "collar_seconds": collar}
+    values |= {"missing": missing, "normalize": normalize, "case": case, "ci_level": ci}
+    values |= {"num_replicates": replicates, "seed": seed}
+    result = score_multi(ref, hyp, build_config(MultiConfig, values))
+    print(table(result))
     if json is not None:
         write_json(json, result)

@@ -61,3 +61,30 @@ class CompareConfig(ScoringConfig):
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
     num_replicates: int = Field(10_000, ge=100, description="bootstrap samples")
     seed: int = Field(0, description="seed of the bootstrap")
+
+
+Metrics = Literal[
+    "cpwer",
+    "orcwer",
+    "mimower",
+    "dicpwer",
+    "greedy-orcwer",
+    "tcpwer",
+    "tcorcwer",
+    "tcmimower",
+    "ditcpwer",
+    "greedy-tcorcwer",
+]
+
+
+class MultiConfig(Config):
+    """What `score multi` counts."""
+
+    metrics: tuple[Metrics, ...] = Field(("cpwer",), min_length=1, description="error rates of conversations")
+    collar_seconds: float = Field(5.0, ge=0, description="tc metrics: how far a word may be from its time")
+    missing: Literal["error", "delete", "skip"] = Field("error", description="a session without hypothesis")
+    normalize: Path | None = Field(None, description="rule file applied to both sides")
+    case: Literal["keep", "ascii", "unicode"] = Field("keep", description="letters made small on both sides")
+    ci_level: float = Field(0.95, gt=0, lt=1, description="level of the printed intervals")
+    num_replicates: int = Field(1000, ge=100, description="bootstrap samples")
+    seed: int = Field(0, description="seed of the bootstrap")

@@ -20,7 +20,7 @@ from speechkit.errors import SpeechkitError
 from speechkit.score.transcripts import Transcripts, check_bytes, from_texts, read_bytes
 
 Channel = tuple[str, str]
-_IGNORED = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING")
+IGNORED = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING")
 _MIN_DURATION = -0.05  # rounding of end - start
 _MAX_BACK_SECONDS = 1.0  # hand-made marks overlap a little, as in NIST's own files
 
@@ -44,8 +44,8 @@ class Item:
     num_lines: int = 1
 
 
-def read_stm(path: Path) -> dict[Channel, list[Item]]:
-    """Segments by channel in order of the file.
+def read_stm(path: Path, *, is_ordered: bool = True) -> dict[Channel, list[Item]]:
+    """Segments by channel in order of the file, which must be that of time if `is_ordered`.
 
     Raises:
         SpeechkitError: with file:line, for missing columns, bad times, or segments out of order.
@@ -63,7 +63,8 @@ def read_stm(path: Path) -> dict[Channel, list[Item]]:
         item = Item(number, times[0], times[1], 0.0, text.strip(), speaker=parts[2], labels=labels.lstrip("<"))
         found[parts[0], parts[1].lower()].append(item)
     _refuse(faults, path, "`file channel speaker start end [<labels>] text`, with start <= end")
-    _refuse_disorder(found, path)
+    if is_ordered:
+        _refuse_disorder(found, path)
     return found
 
 
@@ -118,9 +119,13 @@ def _alternatives(number: int, parts: list[list[tuple[str, float, float]]]) -> I
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     data = read_bytes(path)
     check_bytes(data, path)
+    is_empty = True
     for number, line in enumerate(data.decode().split("\n"), start=1):
         if line.strip() and not line.startswith(";;"):
+            is_empty = False
             yield number, line.strip()
+    if is_empty:
+        raise SpeechkitError(f"`{path}` holds no lines", hint="was the command before this one run?")
 
 
 def _times(parts: Sequence[str]) -> tuple[float, float] | None:
@@ -137,8 +142,6 @@ def _refuse(faults: list[str], path: Path, expected: str) -> None:
 
 
 def _refuse_disorder(found: dict[Channel, list[Item]], path: Path) -> None:
-    if not found:
-        raise SpeechkitError(f"`{path}` holds no lines")
     faults = [
         f"{path}:{item.line}  starts at {item.start:g} s, the line before at {last.start:g} s"
         for items in found.values()
@@ -166,7 +169,7 @@ def pair_stm_ctm(ref: Path, hyp: Path, *, missing: str = "error") -> tuple[Trans
         if missing == "skip" and channel not in words:
             continue
         for item, text in zip(items, _distribute(items, words.get(channel, [])), strict=True):
-            if any(mark in item.text for mark in _IGNORED):
+            if any(mark in item.text for mark in IGNORED):
                 continue
             ids.append(f"{item.speaker}-{numbers[item.speaker]:03d}")
             numbers[item.speaker] += 1
