@@ -193,7 +193,10 @@ def load_inventory(folder: Path) -> Inventory:
     """
     sources = read_sources(folder / "sources.jsonl")
     try:
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _FILES}
+        # still in the file, but without the slow indexing of np.memmap
+        arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray) for name in _FILES
+        }
         words, speakers = (
             (folder / f"{name}.txt").read_text(encoding="utf-8").split("\n")[:-1] for name in ("words", "speakers")
         )

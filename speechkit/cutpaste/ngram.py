@@ -30,8 +30,10 @@ class Ngram:
             for context, own in counts.items()
         }
 
-    def draw(self, allowed: frozenset[int], gen: np.random.Generator, *, longest: int, unigram_mix: float) -> list[int]:
-        """A text of allowed words; it may be empty, and ends at `longest` words.
+    def draw(
+        self, allowed: frozenset[int], gen: np.random.Generator, *, longest: int, unigram_mix: float = 0.0
+    ) -> list[int]:
+        """A text of allowed words; it is empty when no way leads on, and ends at `longest` words.
 
         Args:
             unigram_mix: share of words that are drawn whatever comes before.
@@ -54,14 +56,13 @@ class Ngram:
     def _next(
         self, context: tuple[int, ...], allowed: frozenset[int], gen: np.random.Generator, *, may_end: bool
     ) -> int:
-        while True:
-            table = self._tables.get(context)
-            word = None if table is None else _draw(table, allowed, gen, may_end=may_end, is_last=not context)
+        """The next word, the end also where no allowed word is found."""
+        for size in range(len(context), -1, -1):
+            table = self._tables.get(context[len(context) - size :])
+            word = None if table is None else _draw(table, allowed, gen, may_end=may_end, is_last=size == 0)
             if word is not None:
                 return word
-            if not context:
-                return sorted(allowed)[int(gen.integers(len(allowed)))]
-            context = context[1:]
+        return _END
 
 
 def _draw(

@@ -177,8 +177,7 @@ def run_render(config: RenderConfig, *, plan: Path, out: Path, num_jobs: int = 1
         build=lambda folder: _build(config, loaded, folder, out=out, num_jobs=num_jobs),
     )  # fmt: skip
     if made:
-        hours = sum(utterance.num_samples for utterance in loaded.utterances) / loaded.sampling_rate / 3600
-        print(f"{out}: {len(loaded.utterances)} utterances planned, {hours:.2f} h")
+        print(f"{out}: {_result(loaded, out)}")
 
 
 def _build(config: RenderConfig, plan: Plan, folder: Path, *, out: Path, num_jobs: int) -> None:
@@ -204,6 +203,14 @@ def _build(config: RenderConfig, plan: Plan, folder: Path, *, out: Path, num_job
         log.warn(f"{len(bad)} of {len(done)} utterances are skipped; reasons in {SKIPPED_FILE}")
     save_manifests(cuts, folder, final_folder=out)
     log.info(f"{len(cuts)} utterances, {sum(cut.duration for cut in cuts) / 3600:.2f} h, {len(bad)} skipped")
+
+
+def _result(plan: Plan, out: Path) -> str:
+    skipped = out / SKIPPED_FILE
+    bad = {line.split("\t")[0] for line in skipped.read_text("utf-8").splitlines()[1:]} if skipped.is_file() else set()
+    sizes = [utterance.num_samples for utterance in plan.utterances if utterance.utt_id not in bad]
+    notes = f", {len(bad)} skipped (see {skipped})" if bad else ""
+    return f"{len(sizes)} utterances, {sum(sizes) / plan.sampling_rate / 3600:.2f} h{notes}"
 
 
 def make_blocks(plan: Plan) -> list[list[int]]:

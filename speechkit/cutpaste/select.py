@@ -12,6 +12,7 @@ from speechkit.cutpaste.plan_file import Piece
 from speechkit.kernels.snippets import Tables, Weights, choose
 from speechkit.rng import derive_seed
 
+_PLACES = ["source", "start", "end", "cut_start", "cut_end"]
 _KEPT_SOURCE = 4.0  # cost that a word of the preferred recording saves
 
 
@@ -81,9 +82,9 @@ def pieces_of(inventory: Inventory, choice: Choice) -> tuple[Piece, ...]:
     """The stretches of sound of a choice."""
     pieces = []
     for token, size in choice.runs:
-        own = inventory.tokens[token : token + size]
-        marks = tuple(zip(own["start"].tolist(), own["end"].tolist(), strict=True))
-        pieces.append(Piece(int(own["source"][0]), int(own["cut_start"][0]), int(own["cut_end"][-1]), marks))
+        own = inventory.tokens[token : token + size][_PLACES].tolist()
+        marks = tuple(record[1:3] for record in own)
+        pieces.append(Piece(own[0][0], own[0][3], own[-1][4], marks))
     return tuple(pieces)
 
 

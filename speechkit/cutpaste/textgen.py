@@ -1,7 +1,8 @@
 """Texts to paste, each within the words that one speaker has said: one class per mode, and a table of them.
 
 A planner is called with the words a speaker has, the speaker's own sentences and a generator, and gives word numbers;
-a new mode is a class here and a line in PLANNERS. Which mode helps depends on the loss: see docs and `egs/fewtexts`.
+a new mode is a class here and a line in PLANNERS. Which mode helps depends on the loss: CTC wants many different pairs
+of words (uniform, cover), an attention decoder texts like those it will meet (target-lm).
 """
 
 from __future__ import annotations

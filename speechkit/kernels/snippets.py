@@ -96,10 +96,14 @@ def join_cost(tables: Tables, weights: Weights, before: int, after: int, pause: 
     if pause > 0:
         return cost
     left, right = tables.edges[before, 1], tables.edges[after, 0]
-    total = np.float32(0.0)
-    for d in range(13):
-        total += (left[d] - right[d]) ** 2
-    cost += weights.mfcc * np.sqrt(total / 13.0)
+    # four sums side by side: a single one would wait for each addition, and their order is the same everywhere
+    last = left[12] - right[12]
+    sums = (last * last, np.float32(0.0), np.float32(0.0), np.float32(0.0))
+    for d in range(0, 12, 4):
+        a, b = left[d] - right[d], left[d + 1] - right[d + 1]
+        c, e = left[d + 2] - right[d + 2], left[d + 3] - right[d + 3]
+        sums = (sums[0] + a * a, sums[1] + b * b, sums[2] + c * c, sums[3] + e * e)
+    cost += weights.mfcc * np.sqrt((sums[0] + sums[1] + sums[2] + sums[3]) / 13.0)
     is_voiced_left, is_voiced_right = left[13] == left[13], right[13] == right[13]
     if is_voiced_left and is_voiced_right:
         cost += weights.f0 * abs(left[13] - right[13])
@@ -190,16 +194,17 @@ def choose(
     total, back = np.full(len(nodes), np.inf), np.full(len(nodes), -1, np.int64)
     for n in range(len(nodes)):
         first, size, token = nodes[n]
-        if first == 0:
-            total[n] = costs[n]
+        cheapest = 0.0 if first == 0 else np.inf
         before = head[first]
         while before >= 0:
-            last = nodes[before, 2] + nodes[before, 1] - 1
-            cost = total[before] + join_cost(tables, weights, last, token, pauses[first - 1])
-            if cost < total[n] - costs[n] or total[n] == np.inf:
-                total[n], back[n] = cost + costs[n], before
+            if total[before] < cheapest:  # no join costs less than nothing
+                last = nodes[before, 2] + nodes[before, 1] - 1
+                cost = total[before] + join_cost(tables, weights, last, token, pauses[first - 1])
+                if cost < cheapest:
+                    cheapest, back[n] = cost, before
             before = link[before]
-        if total[n] < np.inf:
+        if cheapest < np.inf:
+            total[n] = cheapest + costs[n]
             link[n], head[first + size] = head[first + size], n
     best = head[num_words]
     n = best
