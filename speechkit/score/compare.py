@@ -14,7 +14,8 @@ from speechkit.kernels.edit import COR, DEL, INS, align_words
 from speechkit.kernels.segments import error_segments
 from speechkit.score.config import CompareConfig
 from speechkit.score.normalize import read_normalizer
-from speechkit.score.report import kind_of, score_files, warn_of_gaps
+from speechkit.score.report import warn_of_gaps
+from speechkit.score.run import kind_of, score_files
 from speechkit.score.significance import holm, mapsswe, mcnemar, paired_bootstrap, sign_test, wilcoxon
 from speechkit.score.summary import summarise
 from speechkit.score.wer import Counts, Scored, Step
@@ -159,17 +160,17 @@ def _tests(a: Scored, b: Scored, groups: Counts | None, config: CompareConfig) -
     found: dict[str, dict[str, Any]] = {}
     if "mapsswe" in config.tests:
         errors = segments(a, b)
-        found["mapsswe"] = mapsswe(errors[:, 0], errors[:, 1])
+        found["mapsswe"] = mapsswe(errors[:, 0], errors[:, 1], level=config.ci_level)
     if "bootstrap" in config.tests:
         found["bootstrap"] = paired_bootstrap(sides[0], sides[1], unit="utterance", **options)  # type: ignore[arg-type]
         if groups is not None:
             found[f"bootstrap by {unit}"] = paired_bootstrap(units[0], units[1], unit=unit, **options)  # type: ignore[arg-type]
     if "mcnemar" in config.tests:
-        found["mcnemar"] = mcnemar(sides[0][:, 0] > 0, sides[1][:, 0] > 0)
+        found["mcnemar"] = mcnemar(sides[0][:, 0] > 0, sides[1][:, 0] > 0, level=config.ci_level)
     if "sign" in config.tests:
-        found["sign"] = sign_test(rates[0], rates[1], unit)
+        found["sign"] = sign_test(rates[0], rates[1], unit, level=config.ci_level)
     if "wilcoxon" in config.tests:
-        found["wilcoxon"] = wilcoxon(rates[0], rates[1], unit)
+        found["wilcoxon"] = wilcoxon(rates[0], rates[1], unit, level=config.ci_level)
     return found
 
 
@@ -183,7 +184,7 @@ def table(result: dict[str, Any]) -> str:
     for pair in result["pairs"]:
         lines.append(f"{pair['a']} - {pair['b']}")
         for name, test in pair["tests"].items():
-            interval = "[{:+.2f}, {:+.2f}]".format(*test["interval"]) if "interval" in test else ""
+            interval = "[{:+.2f}, {:+.2f}]".format(*test["interval"])
             verdict = "different" if test["p_holm"] < result["alpha"] else "no difference shown"
             verdict += ", but few units" if test["n"] < FEW_UNITS else ""
             lines.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,20 @@ import orjson
 
 from speechkit import log
 from speechkit.artifact import publish_file
-from speechkit.errors import CheckFailed, ConfigError
-from speechkit.score.config import ScoringConfig, WerConfig
+from speechkit.errors import CheckFailed, ConfigError, SpeechkitError
+from speechkit.score.config import WerConfig
 from speechkit.score.flags import flags
-from speechkit.score.lists import error_lists, join_compounds, word_rates
-from speechkit.score.marked import align_by_time, score_marked, score_pieces, split_plain
+from speechkit.score.intervals import rate_intervals, share_interval, word_intervals
+from speechkit.score.lists import error_lists, word_rates
 from speechkit.score.nbest import oracle, read_nbest
-from speechkit.score.nist import Markup
 from speechkit.score.normalize import Normalizer, read_normalizer
-from speechkit.score.pieces import cut_channels
-from speechkit.score.seen_unseen import seen_unseen
+from speechkit.score.run import score_files
+from speechkit.score.seen_unseen import is_seen, seen_unseen
 from speechkit.score.summary import by_field, summarise
-from speechkit.score.timed import pair_stm_ctm
-from speechkit.score.transcripts import guess_format, read_transcripts
+from speechkit.score.transcripts import check_bytes, read_bytes, read_transcripts
 from speechkit.score.units import NAMES as UNIT_NAMES
 from speechkit.score.units import split_text, split_transcripts
-from speechkit.score.wer import Scored, score
+from speechkit.score.wer import Scored
 
 SCHEMA = 1
 NAMES = ("cor", "sub", "del", "ins")
@@ -46,7 +43,7 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         raise ConfigError(f"--words is about words, not about --unit {config.unit}")
     scored = score_files(ref, hyp, config, normalizer, by_time=config.by_time, num_threads=num_threads)
     warn_of_gaps(scored, config.by)
-    options = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
+    options: dict[str, Any] = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "ref": str(ref),
@@ -57,22 +54,48 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         "missing": scored.num_missing,
         "extra": scored.num_extra,
         "bootstrap": {"unit": "utterance", "num_replicates": config.num_replicates, "seed": config.seed},
-        **summarise(scored, **options),  # type: ignore[arg-type]
+        **summarise(scored, **options),
     }
+    result["ci"] |= rate_intervals(scored, **options)
     if config.train_text is not None:
-        texts = normalizer.for_input("txt", "ref").transcripts(read_transcripts(config.train_text))
-        known = set(split_transcripts(texts, config.unit).texts())
-        result |= seen_unseen(scored, known, **options)
+        result |= _seen_and_unseen(scored, config.train_text, normalizer, config, options)
     if config.by:
         result["groups"] = {name: by_field(scored, name, **options) for name in config.by}
     if config.words is not None:
-        listed = {w for text in read_transcripts(config.words, "lines").texts() for w in normalizer.text(text).split()}
-        result["words"] = word_rates(scored, frozenset(listed))
+        listed = _read_words(config.words, normalizer)
+        result["words"] = {**word_rates(scored, listed), "ci": word_intervals(scored, listed, **options)}
+        if not result["words"]["num_biased_words"]:
+            log.warn(f"none of the {len(listed)} words of `{config.words}` occurs in the references")
     if config.nbest is not None:
-        result["oracle"] = oracle(scored, _read_candidates(config.nbest, normalizer, config.unit))
+        candidates = _read_candidates(config.nbest, normalizer, config.unit)
+        result["oracle"] = oracle(scored, candidates, source=str(config.nbest), **options)
     result["lists"] = error_lists(scored)
     result["flags"] = flags(scored, unit=config.unit)
     return scored, result
+
+
+def _seen_and_unseen(
+    scored: Scored, train_text: Path, normalizer: Normalizer, config: WerConfig, options: dict[str, Any]
+) -> dict[str, Any]:
+    texts = normalizer.for_input("txt", "ref").transcripts(read_transcripts(train_text))
+    known = set(split_transcripts(texts, config.unit).texts())
+    result = seen_unseen(scored, known, **options)
+    seen = is_seen(scored, known)
+    for part, rows in (("seen", np.flatnonzero(seen)), ("unseen", np.flatnonzero(~seen))):
+        if result[part] is not None:
+            result[part]["ci"] |= rate_intervals(scored, rows, **options)
+    num_unseen = int((~seen).sum())
+    return {**result, "parrot_ci": share_interval(result["num_parrots"], num_unseen, **options)}
+
+
+def _read_words(path: Path, normalizer: Normalizer) -> frozenset[str]:
+    data = read_bytes(path)
+    check_bytes(data, path)
+    clean = normalizer.for_input("txt", "ref")
+    found = frozenset(word for line in data.decode().splitlines() for word in clean.text(line).split())
+    if not found:
+        raise SpeechkitError(f"`{path}` holds no words", expected="words, separated by spaces or line ends")
+    return found
 
 
 def warn_of_gaps(scored: Scored, names: Sequence[str]) -> None:
@@ -93,83 +116,6 @@ def _read_candidates(path: Path, normalizer: Normalizer, unit: str) -> dict[str,
     return {name: [split_text(clean(text), unit) for text in texts] for name, texts in read_nbest(path).items()}
 
 
-def score_files(
-    ref: Path,
-    hyp: Path,
-    config: ScoringConfig,
-    normalizer: Normalizer,
-    *,
-    by_time: bool = False,
-    num_threads: int = 1,
-) -> Scored:
-    """Read, pair and align two files.
-
-    Raises:
-        SpeechkitError: a file cannot be read, or the ids differ; ConfigError: options that do not fit the files.
-    """
-    kinds = [kind_of(path, kind) for path, kind in ((ref, config.ref_format), (hyp, config.hyp_format))]
-    normalizers = normalizer.for_input(kinds[0], "ref"), normalizer.for_input(kinds[1], "hyp")
-    markup = Markup(fragments=config.fragments, optional=config.optional, unit=config.unit)
-    is_marked = _is_marked(config, kinds[0], normalizers)
-    if by_time and (kinds[0] != "ctm" or config.unit != "word"):
-        raise ConfigError("--by-time aligns words with times on both sides", expected="REF.ctm HYP.ctm, --unit word")
-    options: dict[str, Any] = {"ties": config.ties, "missing": config.missing, "num_threads": num_threads}
-    if kinds[0] == "ctm":
-        pieces = cut_channels(ref, hyp, missing=config.missing)
-        sources = str(ref), str(hyp)
-        scored = score_pieces(pieces, sources, normalizers, markup, is_marked=is_marked, ties=config.ties)
-        if by_time:
-            found = {u: align_by_time(piece, normalizers, markup) for u, piece in enumerate(pieces)}
-            return scored.with_alignments(found)
-    else:
-        if kinds[0] == "stm":
-            sides = pair_stm_ctm(ref, hyp, missing=config.missing)
-        else:
-            sides = read_transcripts(ref, config.ref_format), read_transcripts(hyp, config.hyp_format)
-        sides = normalizers[0].transcripts(sides[0]), normalizers[1].transcripts(sides[1])
-        cut = [split_plain(side, markup, is_marked=is_marked) for side in sides]
-        scored = score(cut[0], cut[1], with_chars=config.unit == "word", **options)
-    if is_marked:
-        scored = score_marked(scored, markup)
-    if config.unit != "word":
-        scored = _with_unit_counts(scored, config.unit)
-    return _without_compounds(scored) if config.compounds else scored
-
-
-def kind_of(path: Path, given: str) -> str:
-    """The format of a file, by its name when `given` is `auto`."""
-    return guess_format(path) if given == "auto" and path.is_file() else given
-
-
-def _is_marked(config: ScoringConfig, kind: str, normalizers: tuple[Normalizer, Normalizer]) -> bool:
-    """Whether texts are read with NIST's markup; options that need it or contradict it are refused."""
-    writes_alternatives = any(n.has_alternatives for n in normalizers)
-    is_marked = config.markup == "nist" or (config.markup == "auto" and (kind in ("stm", "ctm") or writes_alternatives))
-    if writes_alternatives and not is_marked:
-        raise ConfigError(
-            f"the rules of `{config.normalize}` write alternatives `{{ a / b }}`", hint="leave --markup none away"
-        )
-    if (config.fragments or config.optional) and not is_marked:
-        raise ConfigError("--fragments and --optional-words belong to --markup nist")
-    if config.unit != "word" and config.compounds:
-        raise ConfigError(f"--compounds is about words, not about --unit {config.unit}")
-    return is_marked
-
-
-def _with_unit_counts(scored: Scored, unit: str) -> Scored:
-    """Characters of `--unit char` are its units; mixed ones have no character error rate."""
-    errors = scored.words[:, :3].sum(axis=1)
-    chars = np.stack([errors, scored.words[:, 3], scored.words[:, 4]], axis=1)
-    return replace(scored, chars=chars if unit == "char" else np.zeros_like(chars))
-
-
-def _without_compounds(scored: Scored) -> Scored:
-    wrong = np.flatnonzero(scored.words[:, :3].any(axis=1)).tolist()
-    before = {u: scored.align(u) for u in wrong}
-    joined = {u: join_compounds(steps) for u, steps in before.items()}
-    return scored.with_alignments({u: steps for u, steps in joined.items() if steps != before[u]})
-
-
 def table(result: dict[str, Any]) -> str:
     """The summary for people: one line per part of the corpus, then what the numbers rest on."""
     units, rate = _HEADS[result["unit"]]
@@ -181,12 +127,13 @@ def table(result: dict[str, Any]) -> str:
             lines.append(_row(f"{part} text", result[part]))
     for name, groups in result.get("groups", {}).items():
         lines += [_row(f"{name} {value or '(none)'}", group) for value, group in groups.items()]
+    lines += [_rates_line(part, result if part == "all" else result[part]) for part in _whole_parts(result)]
     if "parrot_rate" in result:
-        rate = result["parrot_rate"]
+        shown = _with_interval(result["parrot_rate"], result["parrot_ci"])
         lines.append(
             "parrot rate: no utterance has an unseen text"
-            if rate is None
-            else f"parrot rate: {rate:.2f} % of the hypotheses on unseen texts are training sentences verbatim"
+            if result["parrot_rate"] is None
+            else f"parrot rate: {shown} of the hypotheses on unseen texts are training sentences verbatim"
         )
     lines += _extra_lines(result)
     lines.append(
@@ -196,14 +143,32 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _whole_parts(result: dict[str, Any]) -> list[str]:
+    return ["all", *(part for part in ("seen", "unseen") if result.get(part))]
+
+
+def _rates_line(title: str, part: dict[str, Any]) -> str:
+    """The rates beside the first one, with their intervals."""
+    rates = [f"{key.upper()} {_with_interval(part[key], part['ci'][key])}" for key in ("cer", "ser", "mer", "wil")]
+    return f"{title}: {', '.join(rates)}"
+
+
+def _with_interval(value: float | None, interval: list[float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f} %" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
 def _extra_lines(result: dict[str, Any]) -> list[str]:
     lines = []
     if "words" in result:
         part = result["words"]
-        rates = ["-" if part[k] is None else f"{part[k]:.2f} %" for k in ("biased_wer", "unbiased_wer")]
+        rates = [_with_interval(part[key], part["ci"][key]) for key in ("biased_wer", "unbiased_wer")]
         lines.append(f"listed words: WER {rates[0]} of {part['num_biased_words']} words; all others: {rates[1]}")
     if "oracle" in result:
-        lines.append(f"oracle of {result['oracle']['depth']}-best lists: WER {result['oracle']['wer']:.2f} %")
+        best = result["oracle"]
+        shown = _with_interval(best["wer"], best["ci"]["wer"])
+        lines.append(f"oracle of {best['depth']}-best lists: WER {shown}")
     if result["flags"]["num_flagged"]:
         counts = ", ".join(f"{name} {n}" for name, n in result["flags"]["counts"].items())
         first = result["flags"]["utterances"][0]["id"]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from speechkit.rng import rng
 from speechkit.score.bootstrap import replicate_sums
+from speechkit.score.intervals import joint_sums
 
-_MAX_CELLS = 4_000_000  # draws held in memory at once
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -26,50 +26,65 @@ def normal_p(z: float) -> float:
     return math.erfc(abs(z) / math.sqrt(2.0))
 
 
-def mapsswe(errors_a: Counts, errors_b: Counts) -> dict[str, Any]:
-    """Matched pairs on the errors of each segment; n is the number of segments, effect the mean difference."""
+def mapsswe(errors_a: Counts, errors_b: Counts, *, level: float = 0.95) -> dict[str, Any]:
+    """Matched pairs on the errors of each segment; n is the number of segments, effect the mean difference.
+
+    The interval is that of the normal approximation which the test itself rests on.
+    """
     difference = (errors_a - errors_b).astype(np.float64)
     n = len(difference)
-    spread = float(difference.std(ddof=1)) if n > 1 else 0.0
+    spread = float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     mean = float(difference.mean()) if n else 0.0
-    z = mean / (spread / math.sqrt(n)) if spread > 0 else 0.0
-    return {"unit": "segment", "n": n, "effect": mean, "statistic": z, "p": normal_p(z)}
+    z = mean / spread if spread > 0 else 0.0
+    reach = NormalDist().inv_cdf((1 + level) / 2) * spread
+    found = {"unit": "segment", "n": n, "effect": mean, "interval": [mean - reach, mean + reach], "level": level}
+    return {**found, "statistic": z, "p": normal_p(z)}
 
 
-def mcnemar(wrong_a: npt.NDArray[np.bool_], wrong_b: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def mcnemar(wrong_a: npt.NDArray[np.bool_], wrong_b: npt.NDArray[np.bool_], *, level: float = 0.95) -> dict[str, Any]:
     """Exact test on the n utterances that only one system has wrong; effect is the difference of the counts."""
     only_a = int((wrong_a & ~wrong_b).sum())
-    only_b = int((wrong_b & ~wrong_a).sum())
-    n = only_a + only_b
-    return {"unit": "utterance", "n": n, "effect": only_a - only_b, "statistic": only_a, "p": _binomial_p(only_a, n)}
+    return _binomial("utterance", only_a, only_a + int((wrong_b & ~wrong_a).sum()), level)
 
 
-def sign_test(rates_a: Floats, rates_b: Floats, unit: str) -> dict[str, Any]:
+def sign_test(rates_a: Floats, rates_b: Floats, unit: str, *, level: float = 0.95) -> dict[str, Any]:
     """Exact sign test on the rates of each unit; equal ones are left out."""
     above = int((rates_a > rates_b).sum())
-    n = above + int((rates_a < rates_b).sum())
-    return {"unit": unit, "n": n, "effect": 2 * above - n, "statistic": above, "p": _binomial_p(above, n)}
+    return _binomial(unit, above, above + int((rates_a < rates_b).sum()), level)
 
 
-def _binomial_p(successes: int, trials: int) -> float:
+def _binomial(unit: str, successes: int, trials: int, level: float) -> dict[str, Any]:
+    """Successes against failures; the interval of their difference is the exact one (Clopper and Pearson 1934)."""
     from scipy.stats import binomtest  # scipy.stats takes half a second to import
 
-    return float(binomtest(successes, trials, 0.5).pvalue) if trials else 1.0
+    found: dict[str, Any] = {"unit": unit, "n": trials, "effect": 2 * successes - trials}
+    if not trials:
+        return {**found, "interval": [0.0, 0.0], "level": level, "statistic": 0, "p": 1.0}
+    test = binomtest(successes, trials, 0.5)
+    share = test.proportion_ci(level)
+    interval = [float(trials * (2 * limit - 1)) for limit in (share.low, share.high)]
+    return {**found, "interval": interval, "level": level, "statistic": successes, "p": float(test.pvalue)}
 
 
-def wilcoxon(rates_a: Floats, rates_b: Floats, unit: str) -> dict[str, Any]:
-    """Signed ranks of the rate differences; exact up to 25 units without equal differences, else normal."""
+def wilcoxon(rates_a: Floats, rates_b: Floats, unit: str, *, level: float = 0.95) -> dict[str, Any]:
+    """Signed ranks of the rate differences; exact up to 25 units without equal differences, else normal.
+
+    Effect is the median difference; its interval lies between two ordered differences, chosen by the binomial.
+    """
+    from scipy.stats import binom
     from scipy.stats import wilcoxon as signed_rank
 
-    difference = rates_a - rates_b
+    difference = np.sort(rates_a - rates_b)
     difference = difference[difference != 0]
     n = len(difference)
     if not n:
-        return {"unit": unit, "n": 0, "effect": 0.0, "statistic": 0.0, "p": 1.0}
+        return {"unit": unit, "n": 0, "effect": 0.0, "interval": [0.0, 0.0], "level": level, "statistic": 0.0, "p": 1.0}
     is_exact = n <= 25 and len(np.unique(np.abs(difference))) == n
-    found = signed_rank(difference, method="exact" if is_exact else "approx")
-    effect = float(np.median(difference))
-    return {"unit": unit, "n": n, "effect": effect, "statistic": float(found.statistic), "p": float(found.pvalue)}
+    test = signed_rank(difference, method="exact" if is_exact else "approx")
+    below = max(0, int(binom.ppf((1 - level) / 2, n, 0.5)) - 1)
+    interval = [float(difference[below]), float(difference[n - 1 - below])]
+    found = {"unit": unit, "n": n, "effect": float(np.median(difference)), "interval": interval, "level": level}
+    return {**found, "statistic": float(test.statistic), "p": float(test.pvalue)}
 
 
 def paired_bootstrap(
@@ -87,7 +102,8 @@ def paired_bootstrap(
         sums = sums[sums[:, 1] > 0]
         rates = 100.0 * sums[:, 0] / sums[:, 1]
     else:  # the systems chose alternatives of different lengths
-        sums = _joint_sums(np.concatenate([side_a, side_b], axis=1), num_replicates, seed, name)
+        columns = np.concatenate([side_a, side_b], axis=1)
+        sums = joint_sums(columns, num_replicates=num_replicates, seed=seed, name=name)
         sums = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
         rates = 100.0 * (sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
@@ -102,18 +118,6 @@ def paired_bootstrap(
         "num_replicates": num_replicates,
         "p": min(1.0, 2.0 * (tail + 1) / (len(rates) + 1)),
     }
-
-
-def _joint_sums(columns: Counts, num_replicates: int, seed: int, name: str) -> Floats:
-    """(num_replicates, C) sums of any number of columns over resampled rows."""
-    kinds, frequency = np.unique(columns, axis=0, return_counts=True)
-    generator = rng(seed, "bootstrap", name)
-    step = max(1, _MAX_CELLS // len(kinds))
-    parts = []
-    for begin in range(0, num_replicates, step):
-        size = min(step, num_replicates - begin)
-        parts.append(generator.multinomial(len(columns), frequency / len(columns), size=size) @ kinds)
-    return np.concatenate(parts).astype(np.float64)
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:

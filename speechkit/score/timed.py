@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from speechkit import log
 from speechkit.errors import SpeechkitError
 from speechkit.score.transcripts import Transcripts, check_bytes, from_texts, read_bytes
 
 Channel = tuple[str, str]
 IGNORED = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING")
 _MIN_DURATION = -0.05  # rounding of end - start
-_MAX_BACK_SECONDS = 1.0  # hand-made marks overlap a little, as in NIST's own files
+_MAX_BACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ def read_stm(path: Path, *, is_ordered: bool = True) -> dict[Channel, list[Item]
     faults: list[str] = []
     for number, line in _lines(path):
         parts = line.split(None, 5)
-        times = _times(parts[3:5])
-        if len(parts) < 5 or times is None or times[1] < times[0]:
-            faults.append(f"{path}:{number}  {line[:60]}")
+        times, fault = _times(parts, 3)
+        if not fault and times[1] < times[0]:
+            fault = f"ends at {times[1]:g} s, before it starts at {times[0]:g} s"
+        if fault:
+            faults.append(f"{path}:{number}  {fault}: {line[:60]}")
             continue
         rest = parts[5] if len(parts) > 5 else ""
         labels, _, text = rest.partition(">") if rest.startswith("<") else ("", "", rest)
@@ -79,30 +82,39 @@ def read_ctm(path: Path) -> dict[Channel, list[Item]]:
     open_at: dict[Channel, tuple[int, list[list[tuple[str, float, float]]]]] = {}
     for number, line in _lines(path):
         parts = line.split()
-        if len(parts) < 5:
-            faults.append(f"{path}:{number}  {line[:60]}")
-            continue
-        channel, word = (parts[0], parts[1].lower()), parts[4]
-        mark = word.upper()
+        channel, mark = (parts[0], parts[1].lower() if len(parts) > 1 else ""), "".join(parts[4:5]).upper()
         if mark == "<ALT_BEGIN>":
             open_at[channel] = (number, [[]])
         elif mark == "<ALT>" and channel in open_at:
             open_at[channel][1].append([])
         elif mark == "<ALT_END>" and channel in open_at:
             found[channel].append(_alternatives(*open_at.pop(channel)))
-        elif (times := _times(parts[2:4])) is None or times[1] < _MIN_DURATION or mark.startswith("<ALT"):
-            faults.append(f"{path}:{number}  {line[:60]}")
-        elif channel in open_at:
-            open_at[channel][1][-1].append((word, times[0], times[0] + times[1]))
         else:
-            end = times[0] + times[1]
-            found[channel].append(
-                Item(number, times[0], end, times[0] + times[1] / 2, word, words=((word, times[0], end),))
-            )
+            item, fault = _word(number, parts)
+            if fault:
+                faults.append(f"{path}:{number}  {fault}: {line[:60]}")
+            elif channel in open_at:
+                open_at[channel][1][-1] += item.words
+            else:
+                found[channel].append(item)
     faults += [f"{path}:{number}  alternatives are never closed" for number, _ in open_at.values()]
     _refuse(faults, path, "`file channel start duration word [confidence]`")
     _refuse_disorder(found, path)
     return found
+
+
+def _word(number: int, parts: list[str]) -> tuple[Item, str]:
+    """One word of a CTM, and what is wrong with it."""
+    (start, duration), fault = _times(parts, 2)
+    word = "".join(parts[4:5])
+    if not fault and not word:
+        fault = "no word"
+    elif not fault and duration < _MIN_DURATION:
+        fault = f"the duration {duration:g} is negative"
+    elif not fault and word.upper().startswith("<ALT"):
+        fault = "no <ALT_BEGIN> before it"
+    end = start + duration
+    return Item(number, start, end, start + duration / 2, word, words=((word, start, end),)), fault
 
 
 def _alternatives(number: int, parts: list[list[tuple[str, float, float]]]) -> Item:
@@ -128,12 +140,19 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise SpeechkitError(f"`{path}` holds no lines", hint="was the command before this one run?")
 
 
-def _times(parts: Sequence[str]) -> tuple[float, float] | None:
-    try:
-        first, second = (float(part) for part in parts)
-    except ValueError:
-        return None
-    return (first, second) if math.isfinite(first) and math.isfinite(second) else None
+def _times(parts: Sequence[str], at: int) -> tuple[tuple[float, float], str]:
+    """The two numbers at a column, and what is wrong with them."""
+    if len(parts) < at + 2:
+        return (0.0, 0.0), f"{len(parts)} columns only"
+    found = []
+    for part in parts[at : at + 2]:
+        try:
+            found.append(float(part))
+        except ValueError:
+            return (0.0, 0.0), f"`{part}` is no time"
+        if not math.isfinite(found[-1]):
+            return (0.0, 0.0), f"`{part}` is no time"
+    return (found[0], found[1]), ""
 
 
 def _refuse(faults: list[str], path: Path, expected: str) -> None:
@@ -142,10 +161,11 @@ def _refuse(faults: list[str], path: Path, expected: str) -> None:
 
 
 def _refuse_disorder(found: dict[Channel, list[Item]], path: Path) -> None:
+    """Refuse lines far out of order, and count those a little out of order, as in NIST's hand-made files."""
+    back = [(last, item) for items in found.values() for last, item in pairwise(items) if item.start < last.start]
     faults = [
         f"{path}:{item.line}  starts at {item.start:g} s, the line before at {last.start:g} s"
-        for items in found.values()
-        for last, item in pairwise(items)
+        for last, item in back
         if item.start < last.start - _MAX_BACK_SECONDS
     ]
     if faults:
@@ -153,6 +173,11 @@ def _refuse_disorder(found: dict[Channel, list[Item]], path: Path) -> None:
             f"{len(faults)} lines are out of order in their channel",
             where=faults,
             hint="sort the file: `sort -s -k1,1 -k2,2 -k3,3n` for CTM, `-k4,4n` for STM",
+        )
+    if back:
+        log.warn(
+            f"{len(back)} lines of `{path}` start up to {_MAX_BACK_SECONDS:g} s before the line above them and are "
+            f"taken in the order of the file; the first is line {back[0][1].line}"
         )
 
 

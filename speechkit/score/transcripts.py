@@ -7,6 +7,7 @@ strings. Words are separated by bytes up to 0x20, so a no-break space is part of
 # Above 300 lines: the readers share one byte buffer and the wording of its faults.
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import zlib
@@ -189,9 +190,11 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         data = path.read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).removeprefix(codecs.BOM_UTF8)
     except FileNotFoundError:
         raise SpeechkitError(f"`{path}` does not exist") from None
+    except IsADirectoryError:
+        raise SpeechkitError(f"`{path}` is a folder", expected="a file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise SpeechkitError(f"cannot read `{path}`: {error}", hint="make it again") from None
 
@@ -208,6 +211,8 @@ def _read_padded(path: Path) -> bytearray:
     if filled != len(data) - PADDING or data[:2] == b"\x1f\x8b":  # a pipe, an error, or packed
         return bytearray(read_bytes(path) + bytes([SPACE]) * PADDING)
     data[-PADDING:] = bytes([SPACE]) * PADDING
+    if data.startswith(codecs.BOM_UTF8):
+        data[:3] = b"   "
     return data
 
 

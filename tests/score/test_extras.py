@@ -116,10 +116,36 @@ def test_the_oracle_takes_the_best_candidate(tmp_path: Path) -> None:
     assert (found["errors"], found["wer"], found["depth"]) == (1, 25.0, 2)
 
 
-@pytest.mark.parametrize("line", ['{"id": "a"}', '{"id": "a", "nbest": []}', "x", '{"id": "a", "nbest": [1]}', "[]"])
+NBEST_FAULTS = {
+    '{"id": "a"}': "the list `nbest` of `a` is missing or empty",
+    '{"id": "a", "nbest": []}': "the list `nbest` of `a` is missing or empty",
+    "x": "not valid JSON",
+    '{"id": "a", "nbest": [1]}': "a candidate of `a` has no text",
+    "[]": "the field `id` is missing",
+    '{"id": "z", "nbest": ["b"]}': "the id `z` occurs twice",
+    '{"id": "a", "nbest": [{"text": "b", "rank": 1}, {"text": "c", "rank": 3}]}': "`a` are 1, 3, not 1 to 2",
+    '{"id": "a", "nbest": [{"text": "b", "rank": 1}, {"text": "c"}]}': "the ranks of `a` are 1, not 1 to 2",
+}
+
+
+@pytest.mark.parametrize("line", NBEST_FAULTS)
 def test_faults_of_nbest_files_are_named_with_their_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "nbest.jsonl"
-    path.write_text('{"id": "z", "nbest": ["a"]}\n' + line + "\n")
-    with pytest.raises(SpeechkitError) as caught:
+    path.write_text('{"id": "z", "nbest": ["a"]}\n' + line + "\n{\n")
+    with pytest.raises(SpeechkitError, match="2 lines are no n-best lists") as caught:
         read_nbest(path)
-    assert caught.value.where == [f"{path}:2"]
+    assert caught.value.where[0].startswith(f"{path}:2  ") and NBEST_FAULTS[line] in caught.value.where[0]
+    assert f"{path}:3" in caught.value.where[1]
+
+
+def test_candidates_are_sorted_by_rank_and_lists_of_nobody_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "nbest.jsonl"
+    path.write_text('{"id": "u0", "nbest": [{"text": "a x", "rank": 2}, {"text": "a", "rank": 1}]}\n')
+    found = read_nbest(path)
+    assert found == {"u0": ["a", "a x"]}
+    path.write_text("\n")
+    with pytest.raises(SpeechkitError, match="holds no n-best lists"):
+        read_nbest(path)
+    assert oracle(scored(["a b"], ["a x"]), {**found, "u9": ["z"]}, source="n")["ci"]["wer"] == [50.0, 50.0]

@@ -11,7 +11,7 @@ from speechkit.score import pieces
 from speechkit.score.config import WerConfig
 from speechkit.score.normalize import Normalizer
 from speechkit.score.pieces import Mark
-from speechkit.score.report import score_files
+from speechkit.score.run import score_files
 from speechkit.score.timed import read_ctm
 from speechkit.score.wer import Scored
 

@@ -54,10 +54,12 @@ def test_alternatives_of_a_ctm_stay_together(tmp_path: Path) -> None:
 
 
 CTM_FAULTS = {
-    "column": ("f A 0 1\n", "malformed", ":1"),
-    "time": ("f A 0 1 a\nf A x 1 b\n", "malformed", ":2"),
-    "not a number": ("f A nan 1 b\n", "malformed", ":1"),
-    "negative": ("f A 0 -1 b\n", "malformed", ":1"),
+    "column": ("f A 0 1\n", "malformed", ":1  no word"),
+    "columns": ("f\n", "malformed", ":1  1 columns only"),
+    "time": ("f A 0 1 a\nf A x 1 b\n", "malformed", ":2  `x` is no time"),
+    "not a number": ("f A nan 1 b\n", "malformed", ":1  `nan` is no time"),
+    "negative": ("f A 0 -1 b\n", "malformed", ":1  the duration -1 is negative"),
+    "alternative": ("f A 0 1 <ALT>\n", "malformed", ":1  no <ALT_BEGIN> before it"),
     "open": ("f A * * <ALT_BEGIN>\nf A 0 1 a\n", "malformed", ":1  alternatives are never closed"),
     "order": ("f A 5 1 a\nf A 0 1 b\n", "out of order", ":2  starts at 0 s, the line before at 5 s"),
     "empty": (";; nothing\n", "holds no lines", ""),
@@ -77,7 +79,7 @@ def test_a_segment_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None
     (tmp_path / "x.stm").write_text("f A s 0 1 a\nf A s 3 2 b\n")
     with pytest.raises(SpeechkitError) as caught:
         read_stm(tmp_path / "x.stm")
-    assert ":2  f A s 3 2 b" in caught.value.where[0]
+    assert ":2  ends at 2 s, before it starts at 3 s: f A s 3 2 b" in caught.value.where[0]
 
 
 def test_a_channel_on_one_side_only_is_refused(tmp_path: Path) -> None:
@@ -87,3 +89,39 @@ def test_a_channel_on_one_side_only_is_refused(tmp_path: Path) -> None:
         pair_stm_ctm(tmp_path / "r.stm", tmp_path / "h.ctm")
     assert pair_stm_ctm(tmp_path / "r.stm", tmp_path / "h.ctm", missing="delete")[1].texts() == ["a", ""]
     assert pair_stm_ctm(tmp_path / "r.stm", tmp_path / "h.ctm", missing="skip")[1].texts() == ["a"]
+
+
+def test_lines_a_little_out_of_order_are_counted(tmp_path: Path, run_speechkit: Run) -> None:
+    (tmp_path / "r.stm").write_text("f A s 0 9 a b c\n")
+    (tmp_path / "h.ctm").write_text("f A 0.5 .2 a\nf A 0.4 .2 b\nf A 2 .2 c\n")
+    result = run_speechkit("score", "wer", tmp_path / "r.stm", tmp_path / "h.ctm")
+    assert result.exit_code == 0 and "1 lines of" in result.stderr and "the first is line 2" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["x.stm", "x.trn", "x.jsonl"])
+def test_a_time_marked_reference_wants_a_ctm(tmp_path: Path, run_speechkit: Run, name: str) -> None:
+    (tmp_path / "r.stm").write_text("f A s 0 9 a b c\n")
+    (tmp_path / name).write_text("{}\n")
+    result = run_speechkit("score", "wer", tmp_path / "r.stm", tmp_path / name)
+    assert result.exit_code == 2 and f"looks like {name[2:]}" in result.stderr
+
+
+def test_words_that_rules_split_share_the_time(tmp_path: Path, run_speechkit: Run) -> None:
+    (tmp_path / "r.ctm").write_text(
+        "f A 0 1 going\nf A 1 1 to\nf A * * <ALT_BEGIN>\nf A 2 1 um\nf A * * <ALT>\nf A * * <ALT_END>\n"
+    )
+    (tmp_path / "h.ctm").write_text("f A 0 2 gonna\nf A 2 1 he's\n")
+    (tmp_path / "rules").write_text("gonna => going to\nhe's => { um / uh uh }\n")
+    for option in ("--by-time", "--ties=sclite"):
+        result = run_speechkit(
+            "score",
+            "wer",
+            tmp_path / "r.ctm",
+            tmp_path / "h.ctm",
+            option,
+            "--normalize",
+            tmp_path / "rules",
+            "--fail-above",
+            "0",
+        )
+        assert result.exit_code == 0, result.stderr

@@ -32,6 +32,11 @@ def test_every_format_gives_the_same_ids_and_texts(tmp_path: Path, name: str, li
     assert found.texts() == ["seven two", "one"]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_byte_order_mark_is_no_part_of_an_id(tmp_path: Path, name: str) -> None:
+    assert read_transcripts(write(tmp_path, name, b"\xef\xbb\xbf" + FORMATS[name])).ids == ["b-2", "a-1"]
+
+
 def test_packed_files_and_folders_are_read(tmp_path: Path) -> None:
     write(tmp_path, "hyp.jsonl", FORMATS["hyp.jsonl"])
     packed = write(tmp_path, "x.trn.gz", gzip.compress(FORMATS["ref.trn"]))
