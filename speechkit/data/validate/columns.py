@@ -15,6 +15,7 @@ import numpy as np
 
 Role = Literal["text", "speaker", "audio", "times"]
 NO_NUMBER = math.nan
+MAX_SECONDS = 1e9  # thirty years: more is no time
 NO_SPEAKER, UNTOLD = -1, -2  # the manifest has an empty speaker, or does not tell speakers there
 
 
@@ -84,11 +85,19 @@ class DataSet:
     audio: Strings = field(default_factory=Strings)
     speakers: dict[str, int] = field(default_factory=dict)
     genders: dict[tuple[str, str], int] = field(default_factory=dict)
-    lines: tuple[Any, ...] = field(default_factory=lambda: tuple(array("q") for _ in range(4)))
+    lines: tuple[Any, ...] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.numbers = {name: array(code) for name, code in _NUMBERS.items()}
+        columns = {file: array("i") for file in self.files.values()}
+        self.lines = tuple(columns[self.files[role]] for role in ROLES)
+        self._places = [next(i for i, of_role in enumerate(self.lines) if of_role is c) for c in columns.values()]
+
+    def add_lines(self, lines: tuple[int, int, int, int]) -> None:
+        """The line numbers of the next utterance by role; roles of the same file have the same line."""
+        for place in self._places:
+            self.lines[place].append(lines[place])
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -56,8 +56,7 @@ class Intake:
         data, row = self.data, len(self.data)
         data.ids.append(utterance.utt_id)
         data.audio.append(utterance.audio)
-        for column, line in zip(data.lines, utterance.lines, strict=True):
-            column.append(line)
+        data.add_lines(utterance.lines)
         keys = hash(utterance.utt_id), hash(utterance.audio), hash(utterance.recording_id)
         times = utterance.start, utterance.end, utterance.duration
         for append, value in zip(self._appends, (*keys, *times, utterance.rate, utterance.num_samples), strict=True):

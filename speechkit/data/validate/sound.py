@@ -12,12 +12,12 @@ from pathlib import Path
 from speechkit import log
 from speechkit.audio.measure import Measures, measure_file
 from speechkit.data.validate.cache import Key, MeasureCache, State, open_cache
+from speechkit.data.validate.columns import MAX_SECONDS
 from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
 
 _CHUNK_FILES = 32
 _REMEMBER_EVERY = 50  # chunks
-_TO_THE_END = 1e9  # seconds
 _LOSSY = (".mp3", ".ogg", ".opus", ".m4a")
 _TOLERANCE_LOSSY = 0.1  # seconds: decoders pad
 _TOLERANCE_DECLARED = 0.02  # tables round
@@ -47,8 +47,8 @@ def _key_of(loaded: LoadedSet, row: int) -> Key | None:
         return None
     if start == 0 and math.isnan(end):
         return path, 0.0, 0.0
-    end = _TO_THE_END if math.isnan(end) else end
-    return (path, start, end) if 0 <= start < end <= _TO_THE_END else None
+    end = MAX_SECONDS if math.isnan(end) else end
+    return (path, start, end) if 0 <= start < end <= MAX_SECONDS else None
 
 
 def _measure(keys: list[Key], cache: MeasureCache, *, num_jobs: int) -> dict[Key, Measures]:

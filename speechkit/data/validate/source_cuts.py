@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import orjson
 
 from speechkit import log
-from speechkit.data.validate.columns import NO_NUMBER, Utterance
+from speechkit.data.validate.columns import MAX_SECONDS, NO_NUMBER, Utterance
 from speechkit.data.validate.intake import Intake
 from speechkit.data.validate.lines import raw_lines
 from speechkit.data.validate.text import show
@@ -26,7 +25,14 @@ SUPERVISION_FIELDS = frozenset(
         *("custom", "alignment"),
     )
 )
+FEATURES_FIELDS = frozenset(  # those without which lhotse refuses them
+    (
+        *("type", "num_frames", "num_features", "frame_shift", "sampling_rate", "start", "duration"),
+        *("storage_type", "storage_path", "storage_key"),
+    )
+)
 _TOLERANCE_SECONDS = 1e-3
+_CUSTOM = (dict, type(None))
 _CUT_TYPES = ("MonoCut", "Cut")
 
 
@@ -70,7 +76,7 @@ def parse_cut(item: Any, number: int, folder: str) -> tuple[Utterance, list[tupl
         recording, (supervision, *others) = item["recording"], item["supervisions"] or [None]
         source = recording["sources"][0]
         _check_cut(item, recording, source)
-        if supervision is None or others:
+        if supervision is None or others:  # the others are not looked at
             raise _Fault("supervision-count", f"{len(item['supervisions'])} supervisions")
         return _utterance(item, recording, source, supervision, number, folder), _faults(item, recording, supervision)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -82,10 +88,14 @@ def _check_cut(item: dict[str, Any], recording: dict[str, Any], source: dict[str
         raise _Fault("not-a-cut", f"its type is {item.get('type')!r:.40}")
     if not isinstance(item["id"], str):
         raise _Fault("not-a-cut", f"the id {item['id']!r:.40} is no text")
-    if recording.get("transforms"):
+    if recording.get("transforms", []) != []:
         raise _Fault("not-a-cut", "the recording has `transforms`, which are not carried out")
     if source["type"] != "file" or not isinstance(source["source"], str) or not source["source"]:
         raise _Fault("not-a-cut", f"the audio is a {source['type']!r:.20} from {source['source']!r:.60}, not a file")
+    if "video" in source:
+        raise _Fault("not-a-cut", "the audio is the track of a video")
+    if "features" in item and not (isinstance(item["features"], dict) and item["features"].keys() >= FEATURES_FIELDS):
+        raise _Fault("not-a-cut", "its `features` are none of lhotse's")
     if item["channel"] != source["channels"][0]:
         raise _Fault("not-a-cut", f"channel {item['channel']!r:.20} is not the first one of its file")
     rate, size = recording["sampling_rate"], recording["num_samples"]
@@ -101,7 +111,10 @@ def _utterance(
     number: int, folder: str,
 ) -> Utterance:  # fmt: skip
     text, speaker, gender = supervision.get("text"), supervision.get("speaker"), supervision.get("gender")
-    for name, value in (("text", text), ("speaker", speaker), ("gender", gender), ("id", recording["id"])):
+    customs = item.get("custom"), supervision.get("custom")
+    if not isinstance(recording["id"], str) or any(type(custom) not in _CUSTOM for custom in customs):
+        raise _Fault("field-value", "the id of the recording is no text, or `custom` no object")
+    for name, value in (("text", text), ("speaker", speaker), ("gender", gender), ("id", supervision["id"])):
         if value is not None and not isinstance(value, str):
             raise _Fault("field-value", f"`{name}` is {value!r:.40}, not a text")
     start, duration = item["start"], item["duration"]
@@ -145,14 +158,14 @@ def _faults(item: dict[str, Any], recording: dict[str, Any], supervision: dict[s
         faults.append(
             ("declared-length", f"duration {recording['duration']:g} s, but num_samples / sampling_rate {declared:g} s")
         )
-    if supervision.get("recording_id", recording["id"]) != recording["id"]:
+    if supervision["recording_id"] != recording["id"]:
         detail = f"recording {recording['id']!r:.60}, supervision of {supervision['recording_id']!r:.60}"
         faults.append(("supervision-recording", detail))
     start, end = supervision["start"], supervision["start"] + supervision["duration"]
     if start < -_TOLERANCE_SECONDS or end > duration + _TOLERANCE_SECONDS or start >= end:
         faults.append(("supervision-outside", f"from {start:g} to {end:g} s in a cut of {duration:g} s"))
-    if alignment := supervision.get("alignment"):
-        faults += _faults_of_alignment(alignment, supervision, start, end)
+    if "alignment" in supervision:  # lhotse refuses null
+        faults += _faults_of_alignment(supervision["alignment"], supervision, start, end)
     return faults
 
 
@@ -184,7 +197,7 @@ def _absolute(path: str, folder: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    return type(value) in (int, float) and abs(value) < MAX_SECONDS  # type: ignore[arg-type]
 
 
 def _id_of(item: Any) -> str:

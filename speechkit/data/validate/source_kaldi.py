@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from speechkit import log
-from speechkit.data.validate.columns import NO_NUMBER, Utterance
+from speechkit.data.validate.columns import MAX_SECONDS, NO_NUMBER, Utterance
 from speechkit.data.validate.intake import Intake
 from speechkit.data.validate.lines import text_lines
 
@@ -141,7 +141,7 @@ def _take(path: Path, tables: dict[str, Table], utt_id: str, span: _Span, intake
         intake.fault_of("utterance-incomplete", row, place, span.line, detail=detail)
     if is_command and audio:
         intake.fault_of("audio-command", row, path / "wav.scp", audio.line, detail=audio.value)
-    if not (0 <= span.start < math.inf and (math.isnan(span.end) or span.start < span.end < math.inf)):
+    if not (0 <= span.start < MAX_SECONDS and (math.isnan(span.end) or span.start < span.end < MAX_SECONDS)):
         detail = f"from {span.start:g} to {span.end:g} s"
         intake.fault_of("segment-times", row, place, span.line, detail=detail)
 
@@ -152,11 +152,14 @@ def _declared_duration(path: Path, tables: dict[str, Table], utt_id: str, span: 
         if entry is None:
             continue
         try:
-            return float(entry.value)
+            seconds = float(entry.value)
         except ValueError:
-            detail = f"{entry.value!r:.40} is not a number of seconds"
-            intake.fault_of_line("field-value", path / name, entry.line, utt_id=key, detail=detail)
-    return span.end - span.start
+            seconds = NO_NUMBER
+        if 0 <= seconds < MAX_SECONDS:
+            return seconds
+        detail = f"{entry.value!r:.40} is not a number of seconds"
+        intake.fault_of_line("field-value", path / name, entry.line, utt_id=key, detail=detail)
+    return span.end - span.start if 0 <= span.start < span.end < MAX_SECONDS else NO_NUMBER
 
 
 def _path_of(given: str, folder: Path) -> str:

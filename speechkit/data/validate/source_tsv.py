@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from speechkit.data.validate.intake import Intake
 from speechkit.data.validate.lines import text_lines
 
 _NUMBERS = ("sr", "samples", "dur")
+_MAX_NUMBER = 1 << 30
 
 
 def read_tsv(path: Path, intake: Intake, *, text_column: str, needed: Sequence[str]) -> None:
@@ -47,13 +49,7 @@ def _take(row: dict[str, str], path: Path, number: int, intake: Intake, *, text_
     if not audio:
         intake.fault_of_line("field-value", path, number, utt_id=utt_id or "-", detail="`path` is empty")
         return
-    values, faults = {}, []
-    for name in _NUMBERS:
-        try:
-            values[name] = float(row.get(name) or NO_NUMBER)
-        except ValueError:
-            values[name] = NO_NUMBER
-            faults.append(f"`{name}` is not a number: {row[name]:.40}")
+    values = {name: _number(row.get(name, "")) for name in _NUMBERS}
     speaker, text = row.get("speaker"), row.get(text_column)
     index = intake.take(
         Utterance(
@@ -69,9 +65,20 @@ def _take(row: dict[str, str], path: Path, number: int, intake: Intake, *, text_
             gender=row.get("gender") or None,
         )
     )
-    for detail in faults:
-        intake.fault_of("field-value", index, path, number, detail=detail)
+    for name in _NUMBERS:
+        if row.get(name, "").strip() and math.isnan(values[name]):
+            detail = f"`{name}` is {row[name]!r:.40}, not a number above 0"
+            intake.fault_of("field-value", index, path, number, detail=detail)
+
+
+def _number(text: str) -> float:
+    """A number above 0, else NaN."""
+    try:
+        value = float(text)
+    except ValueError:
+        return NO_NUMBER
+    return value if 0 < value < _MAX_NUMBER else NO_NUMBER
 
 
 def _whole(value: float, unknown: int) -> int:
-    return int(value) if 0 < value < 1 << 31 else unknown
+    return int(value) if 0 < value < _MAX_NUMBER else unknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from speechkit.data.validate.columns import ROLES, DataSet
+from speechkit.data.validate.columns import ROLES, DataSet, Role
 from speechkit.data.validate.config import ValidateConfig
 from speechkit.data.validate.intake import Encoder, Intake
 from speechkit.data.validate.loaded import LoadedSet
@@ -17,7 +17,7 @@ from speechkit.errors import SpeechkitError
 _CUTS_FILE = "cuts.jsonl.gz"
 _TABLE = "manifest.tsv"
 _EXPECTED = f"cuts (.jsonl, .jsonl.gz, or a folder with {_CUTS_FILE}), a Kaldi data directory, or a table (.tsv)"
-_KALDI_FILES = {"text": "text", "speaker": "utt2spk", "audio": "wav.scp", "times": "segments"}
+_KALDI_FILES: dict[Role, str] = {"text": "text", "speaker": "utt2spk", "audio": "wav.scp", "times": "segments"}
 
 
 def read_sets(paths: Sequence[Path], config: ValidateConfig) -> list[LoadedSet]:
@@ -31,11 +31,7 @@ def read_sets(paths: Sequence[Path], config: ValidateConfig) -> list[LoadedSet]:
     names = _names([path for path, _ in located])
     sets = []
     for index, ((path, kind), name) in enumerate(zip(located, names, strict=True)):
-        data = DataSet(name, path, kind, dict.fromkeys(ROLES, path))
-        if kind == "kaldi":
-            has_segments = (path / "segments").is_file()
-            data.files = {role: path / _KALDI_FILES[role] for role in ROLES}
-            data.files["times"] = path / ("segments" if has_segments else "wav.scp")
+        data = DataSet(name, path, kind, _files(path, kind))
         intake = Intake(data, index, config, tokenizer=tokenizer)
         if kind == "kaldi":
             read_kaldi(path, intake)
@@ -66,6 +62,16 @@ def _locate(path: Path, config: ValidateConfig) -> tuple[Path, str]:
     if kind in ("auto", "tsv") and (path / _TABLE).is_file():
         return path / _TABLE, "tsv"
     raise SpeechkitError(f"`{path}` holds no manifest" + f" of the kind {kind}" * (kind != "auto"), expected=_EXPECTED)
+
+
+def _files(path: Path, kind: str) -> dict[Role, Path]:
+    """Where texts, speakers, audio and times stand."""
+    if kind != "kaldi":
+        return dict.fromkeys(ROLES, path)
+    files = {role: path / _KALDI_FILES[role] for role in ROLES}
+    if not files["times"].is_file():
+        files["times"] = files["audio"]
+    return files
 
 
 def _names(paths: list[Path]) -> list[str]:
