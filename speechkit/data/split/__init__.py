@@ -1,0 +1,1 @@
+"""Train, dev and test that share neither speakers nor texts: `speechkit data split`."""
