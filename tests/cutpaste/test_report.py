@@ -1,0 +1,99 @@
+"""What the report of a plan says: join measures, diversity before and after, what was left out, players."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from paste_corpus import make_inventory, make_paste_corpus
+
+from speechkit.cutpaste import report
+from speechkit.cutpaste.config import PlanConfig
+from speechkit.cutpaste.plan import TextFiles, run_plan
+from speechkit.cutpaste.report import Places, run_report
+from speechkit.errors import SpeechkitError
+
+
+def _plan(folder: Path, inventory: Path, **options: Any) -> Path:
+    run_plan(PlanConfig(num=40, **options), inventory=inventory, out=folder, files=TextFiles())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan(inventory_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _plan(tmp_path_factory.mktemp("report") / "plan", inventory_folder)
+
+
+def test_the_json_counts_joins_and_compares_texts(plan: Path, tmp_path: Path) -> None:
+    (tmp_path / "target.txt").write_text("ba de\nba never\n")
+    run_report(plan, target=[tmp_path / "target.txt"], json_file=tmp_path / "r.json")
+    result = json.loads((tmp_path / "r.json").read_text())
+    header = json.loads((plan / "plan.json").read_text())
+    joins = result["joins"]
+    assert joins["num_utterances"] == 40
+    assert 0 < joins["num"] <= header["num_joins"]
+    assert joins["num_natural"] > 0 and joins["distance_ratio"] > 0
+    assert 0.0 <= joins["splice_auc"] <= 1.0 and 0.0 <= joins["click_rate"] <= 100.0
+    texts = result["texts"]
+    assert texts["recorded"]["num_texts"] == 5
+    assert texts["both"]["num_utterances"] == texts["recorded"]["num_utterances"] + 40
+    assert texts["pasted"]["effective_texts"] > texts["recorded"]["effective_texts"]
+    assert (texts["recorded"]["unseen_bigram_rate"], texts["recorded"]["oov_rate"]) == (50.0, 25.0)
+    assert result["inventory"]["num_snippets"]["1"] > 0
+
+
+def test_the_page_holds_players_and_no_address_of_the_network(plan: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    run_report(plan, num=10, num_players=2, html_file=page)
+    text = page.read_text()
+    assert text.count("<audio") == 4
+    assert text.count("recorded: ") == 2
+    assert "http://" not in text and "https://" not in text
+
+
+def test_the_same_plan_gives_the_same_numbers(plan: Path) -> None:
+    assert run_report(plan, num=15) == run_report(plan, num=15)
+
+
+def test_without_the_inventory_its_counts_are_missing_and_nothing_else(
+    tone_words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_inventory(tone_words, tmp_path / "inv")
+    plan = _plan(tmp_path / "plan", tmp_path / "inv")
+    with_counts = run_report(plan, num=5)
+    (tmp_path / "inv").rename(tmp_path / "moved")
+    without = run_report(plan, num=5)
+    assert without.pop("inventory") is None and with_counts.pop("inventory") is not None
+    assert without == with_counts
+    assert "hours recorded" in capsys.readouterr().out
+
+
+def test_joins_that_jump_are_measured_as_worse(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run_report(plan)["joins"]
+    add = Places.add
+
+    def spoil(self: Places, name: str, samples: np.ndarray, places: Any, sampling_rate: int) -> None:
+        if name.startswith("cp-"):
+            samples = samples.copy()
+            for place in places:  # a burst right after the join
+                samples[place : place + 40] += 0.3
+        add(self, name, samples, places, sampling_rate)
+
+    monkeypatch.setattr(report.Places, "add", spoil)
+    after = run_report(plan)["joins"]
+    assert after["distance_ratio"] > before["distance_ratio"]
+    assert after["click_rate"] > before["click_rate"]
+    assert after["splice_auc"] > max(0.9, before["splice_auc"])
+
+
+def test_a_plan_whose_recordings_are_gone_is_refused_by_name(tmp_path: Path) -> None:
+    corpus = make_paste_corpus(tmp_path / "corpus", num_speakers=1)
+    make_inventory(corpus, tmp_path / "inv")
+    plan = _plan(tmp_path / "plan", tmp_path / "inv")
+    for path in (corpus / "audio").iterdir():
+        path.unlink()
+    with pytest.raises(SpeechkitError, match="no utterance of the plan can be rendered"):
+        run_report(plan)
