@@ -9,6 +9,7 @@ import typer
 
 from speechkit.cli.options import Json, NumJobs, Seed
 from speechkit.config import build_config
+from speechkit.errors import ConfigError
 from speechkit.score.config import CompareConfig, MultiConfig, WerConfig
 
 app = typer.Typer(name="score", help="Word error rate and its relatives.", no_args_is_help=True)
@@ -53,6 +54,10 @@ def wer(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="One page: sortable utterances, alignments, plots, players.")
     ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(metavar="CUTS", help="With --html: cuts with the ids of REF; default: REF if it is cuts."),
+    ] = None,
     fail_above: Annotated[float | None, typer.Option(metavar="WER", help="Exit 3 above this word error rate.")] = None,
     normalize: Rules = None,
     case: Case = "keep",
@@ -74,6 +79,8 @@ def wer(
     from speechkit.artifact import write_json
     from speechkit.score import report
 
+    if audio is not None and html is None:
+        raise ConfigError("--audio is for the players of a page", expected="--html FILE")
     config = build_config(
         WerConfig,
         {
@@ -107,9 +114,9 @@ def wer(
     if align is not None:
         report.write_alignment(align, scored)
     if html is not None:
-        from speechkit.score.page import audio_source, write_page
+        from speechkit.score.page import write_page
 
-        write_page(html, scored, result, audio=audio_source(ref))
+        write_page(html, scored, result, audio=audio)
     report.check_limit(result, fail_above)
 
 

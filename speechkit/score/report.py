@@ -28,7 +28,7 @@ from speechkit.score.wer import Scored
 
 SCHEMA = 1
 NAMES = ("cor", "sub", "del", "ins")
-_HEADS = {"word": ("words", "WER%"), "char": ("chars", "CER%"), "mixed": ("tokens", "MixER%")}
+HEADS = {"word": ("words", "WER%"), "char": ("chars", "CER%"), "mixed": ("tokens", "MixER%")}
 WIDTHS = (8, 9, 8, 17, 7, 7, 7, 8, 8)
 
 
@@ -118,7 +118,7 @@ def _read_candidates(path: Path, normalizer: Normalizer, unit: str) -> dict[str,
 
 def table(result: dict[str, Any]) -> str:
     """The summary for people: one line per part of the corpus, then what the numbers rest on."""
-    units, rate = _HEADS[result["unit"]]
+    units, rate = HEADS[result["unit"]]
     names = ("utts", units, rate, "interval", "sub", "del", "ins", "CER%", "SER%")
     head = f"{'part':<28}" + "".join(name.rjust(width) for name, width in zip(names, WIDTHS, strict=True))
     lines = [head, _row("all", result)]
@@ -127,7 +127,12 @@ def table(result: dict[str, Any]) -> str:
             lines.append(_row(f"{part} text", result[part]))
     for name, groups in result.get("groups", {}).items():
         lines += [_row(f"{name} {value or '(none)'}", group) for value, group in groups.items()]
-    lines += [_rates_line(part, result if part == "all" else result[part]) for part in _whole_parts(result)]
+    return "\n".join([*lines, *notes(result)])
+
+
+def notes(result: dict[str, Any]) -> list[str]:
+    """What stands below the table: further rates, and what the numbers rest on."""
+    lines = [_rates_line(part, result if part == "all" else result[part]) for part in _whole_parts(result)]
     if "parrot_rate" in result:
         shown = _with_interval(result["parrot_rate"], result["parrot_ci"])
         lines.append(
@@ -140,7 +145,7 @@ def table(result: dict[str, Any]) -> str:
         f"ties: {result['ties']}; {100 * result['ci']['level']:g} % bootstrap intervals by utterance; "
         f"missing hypotheses: {result['missing']} ({result['missing_policy']})"
     )
-    return "\n".join(lines)
+    return lines
 
 
 def _whole_parts(result: dict[str, Any]) -> list[str]:
@@ -232,4 +237,4 @@ def check_limit(result: dict[str, Any], limit: float | None) -> None:
         )
 
 
-__all__ = ["check_limit", "columns", "lists_table", "report", "table", "write_alignment"]
+__all__ = ["HEADS", "check_limit", "columns", "lists_table", "notes", "report", "table", "write_alignment"]

@@ -20,6 +20,7 @@ const colour = name => getComputedStyle(document.querySelector(".alignment > spa
 seen.push(rows());
 const button = document.querySelector("button[data-key=words]");
 button.click(); seen.push(rows()); button.click(); seen.push(rows());
+seen.push(document.querySelector("th[aria-sort=ascending]").textContent);
 const box = document.getElementById("filter");
 box.value = "TOO"; box.dispatchEvent(new Event("input")); seen.push(rows());
 box.value = ""; box.dispatchEvent(new Event("input"));
@@ -60,15 +61,16 @@ def test_the_page_sorts_filters_and_shows_colours_in_a_browser(page: str, tmp_pa
     )
     found = re.search(r"<p id=\"probe\">(.*?)</p>", done.stdout)
     assert found, done.stdout[-500:]
-    first, longest, shortest, filtered, colours, players = html.unescape(found.group(1)).split("|")
+    first, longest, shortest, sorted_by, filtered, colours, players = html.unescape(found.group(1)).split("|")
     assert sorted(first.split()) == ["a", "b", "c", "d"]
     assert longest.split() == ["a", "c", "b", "d"]
     assert shortest.split() == ["b", "d", "c", "a"]
-    assert filtered == "a"
+    assert (sorted_by, filtered) == ("words", "a")
     assert (colours, players) == ("4", "0")
 
 
-def test_audio_of_the_cuts_is_inside_the_page(tmp_path: Path, run_speechkit: Callable[..., Any]) -> None:
+@pytest.fixture
+def cuts(tmp_path: Path) -> Path:
     import numpy as np
     import soundfile
 
@@ -78,16 +80,31 @@ def test_audio_of_the_cuts_is_inside_the_page(tmp_path: Path, run_speechkit: Cal
     cut = make_cut("a", tmp_path / "a.wav", sampling_rate=16000, num_samples=800, text="one two", speaker="s")
     save_cuts([cut], tmp_path / "cuts.jsonl.gz")
     (tmp_path / "hyp.jsonl").write_text('{"id": "a", "text": "one"}\n')
-    found = run_speechkit(
-        "score",
-        "wer",
-        tmp_path / "cuts.jsonl.gz",
-        tmp_path / "hyp.jsonl",
-        "--by",
-        "speaker",
-        "--html",
-        tmp_path / "p.html",
-    )
-    assert found.exit_code == 0, found.stderr
+    return tmp_path / "cuts.jsonl.gz"
+
+
+def test_audio_of_the_cuts_is_inside_the_page(cuts: Path, run_speechkit: Callable[..., Any], tmp_path: Path) -> None:
+    command = ("score", "wer", cuts, tmp_path / "hyp.jsonl", "--html", tmp_path / "p.html")
+    assert run_speechkit(*command).exit_code == 0
+    page = (tmp_path / "p.html").read_text()
+    assert "data:audio/flac;base64," in page and "WER by speaker" in page
+
+
+def test_audio_may_come_from_other_cuts_and_must_exist(
+    cuts: Path, run_speechkit: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("a one two\n")
+    command = ("score", "wer", tmp_path / "text", tmp_path / "hyp.jsonl", "--audio", cuts)
+    assert run_speechkit(*command).exit_code == 2
+    assert run_speechkit(*command, "--html", tmp_path / "p.html").exit_code == 0
     assert "data:audio/flac;base64," in (tmp_path / "p.html").read_text()
-    assert "speaker s" in found.stdout
+    (tmp_path / "text").write_text("b one two\n")
+    (tmp_path / "hyp.jsonl").write_text('{"id": "b", "text": "one"}\n')
+    result = run_speechkit(*command, "--html", tmp_path / "p.html")
+    assert result.exit_code == 1 and "no cut of" in result.stderr
+    (tmp_path / "a.wav").unlink()
+    (tmp_path / "hyp.jsonl").write_text('{"id": "a", "text": "one"}\n')
+    command = ("score", "wer", cuts, tmp_path / "hyp.jsonl", "--html", tmp_path / "p.html")
+    result = run_speechkit(*command)
+    assert result.exit_code == 0 and "no players" in result.stderr and "a.wav` does not exist" in result.stderr
+    assert run_speechkit(*command, "--audio", cuts).exit_code == 1
