@@ -19,6 +19,7 @@ from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
 from lhotse.serialization import deserialize_item
 from lhotse.supervision import AlignmentItem
+from lhotse.utils import fastcopy
 
 from speechkit.artifact import publish_file
 from speechkit.data.cut_faults import fault_of
@@ -174,6 +175,15 @@ def tiers_of(cut: MonoCut) -> dict[str, list[Word]]:
     """All alignments of a cut by the name of their tier."""
     tiers = (cut.supervisions[0].alignment or {}) if cut.supervisions else {}
     return {name: [Word(i.symbol, i.start, i.duration, i.score) for i in items] for name, items in tiers.items()}
+
+
+def with_tiers(cut: MonoCut, tiers: Mapping[str, Sequence[Word]]) -> MonoCut:
+    """A copy of a cut whose supervision has these alignments; tiers of other names stay."""
+    supervision = cut.supervisions[0]
+    alignment = dict(supervision.alignment or {})
+    for name, words in tiers.items():
+        alignment[name] = [AlignmentItem(w.symbol, w.start_seconds, w.duration_seconds, w.score) for w in words]
+    return fastcopy(cut, supervisions=[fastcopy(supervision, alignment=alignment)])
 
 
 def text_of(cut: MonoCut) -> str:
