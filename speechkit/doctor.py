@@ -29,6 +29,7 @@ Status = Literal["ok", "missing", "PROBLEM"]
 WARM = (
     "speechkit.kernels.ctc",
     "speechkit.kernels.edit",
+    "speechkit.kernels.hmm",
     "speechkit.kernels.lines",
     "speechkit.kernels.paste",
     "speechkit.kernels.snippets",

@@ -1,0 +1,45 @@
+"""Settings of forced alignment; imports nothing heavier than pydantic."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from speechkit.config import Config
+
+
+class HmmConfig(Config):
+    """Gaussian hidden Markov models of letters and frequent words, trained on the corpus that is aligned."""
+
+    max_sampling_rate: int = Field(16000, ge=4000, description="Hz; slower corpora are taken as they are")
+    hop_ms: float = Field(5.0, gt=0, description="time between frames: the resolution of the word times")
+    frame_ms: float = Field(15.0, gt=0, description="length of the window; longer ones smear boundaries")
+    num_mels: int = Field(26, ge=8, le=128, description="mel bands")
+    num_cepstra: int = Field(13, ge=4, le=40, description="cepstral coefficients, their slopes are added")
+    state_ms: float = Field(25.0, gt=0, description="a letter or word gets one state per so much of its mean duration")
+    min_word_tokens: int = Field(8, ge=2, description="rarer words are spelled with the states of their letters")
+    max_word_models: int = Field(2000, ge=0, description="so many of the most frequent words get states of their own")
+    coarse_passes: int = Field(4, ge=0, description="passes over every second frame, letters")
+    letter_passes: int = Field(4, ge=1, description="passes over all frames, letters")
+    word_passes: int = Field(4, ge=0, description="passes over all frames, words")
+    speaker_passes: int = Field(2, ge=0, description="passes that adapt the models to each speaker; 0 does not adapt")
+    speaker_weight: float = Field(20.0, gt=0, description="frames that the general model counts for in adaptation")
+    speaker_minutes: float = Field(10.0, gt=0, description="longest audio of a speaker looked at for adaptation")
+    train_minutes: float = Field(120.0, gt=0, description="longest audio trained on; all of the corpus is aligned")
+    variance_floor: float = Field(0.05, gt=0, le=1, description="least variance, as a share of that of all frames")
+    loud_share: float = Field(
+        0.25, gt=0, lt=1, description="flat start: speech lies so far up between the quiet and the loud frames"
+    )
+    pause_ms: float = Field(150.0, gt=0, description="flat start: longer quiet stretches are pauses; closures are not")
+    keep_pause: float = Field(
+        0.09, ge=0, le=0.5, description="share of a pause that stays with each word beside it: weak onsets and decays"
+    )
+    max_keep_ms: float = Field(30.0, ge=0, description="longest pause that stays with a word on either side")
+
+
+class AlignConfig(Config):
+    """Everything that decides what `align forced` writes."""
+
+    formats: str = Field("", description="also written: ctm, textgrid, joined by comma")
+    max_bad: str = Field("0", description="utterances that can not be aligned and are skipped: a count or a share (1%)")
+    min_confidence: float = Field(0.5, ge=0, le=1, description="words below it are listed as suspicious")
+    hmm: HmmConfig = Field(HmmConfig(), description="Gaussian models; not used when a CTC model aligns")

@@ -1,0 +1,159 @@
+"""`align forced` as a whole: outputs, formats, bad input, the same bytes for any number of jobs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from make import make_wav
+from tone_corpus import make_tone_corpus
+
+from speechkit.data.formats.ctm import read_ctm
+from speechkit.data.formats.textgrid import read_textgrid
+from speechkit.data.store import load_cuts, save_cuts, words_of
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tone_corpus(tmp_path_factory.mktemp("corpus") / "tones", num_utterances=20)
+
+
+def spoil(tones: Path, out: Path, changes: dict[int, dict[str, Any]], audio: dict[int, Path] | None = None) -> Path:
+    """A copy of the manifest with other texts, speakers or audio."""
+    cuts = list(load_cuts(tones))
+    for index, fields in changes.items():
+        for name, value in fields.items():
+            setattr(cuts[index].supervisions[0], name, value)
+    for index, path in (audio or {}).items():
+        cuts[index].recording.sources[0].source = str(path)
+    save_cuts(cuts, out)
+    return out
+
+
+def test_words_times_formats_and_summary_are_written(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "align", tmp_path / "figures.json"
+    result = run_speechkit("align", "forced", tones, "--out", out, "--format", "ctm,textgrid", "--json", figures)
+    assert result.exit_code == 0, result.stderr
+    cuts, truth = list(load_cuts(out)), list(load_cuts(tones))
+    assert [cut.id for cut in cuts] == [cut.id for cut in truth]
+    for cut, true in zip(cuts, truth, strict=True):
+        assert [word.symbol for word in words_of(cut)] == true.supervisions[0].text.split()
+        assert all(0 <= word.score <= 1 for word in words_of(cut))
+        assert Path(cut.recording.sources[0].source).is_file()
+    spoken, bad = read_ctm(out / "words.ctm")
+    assert not bad and [word.symbol for word in spoken[cuts[3].id]] == [word.symbol for word in words_of(cuts[3])]
+    grid = read_textgrid(out / "textgrid" / f"{cuts[3].id}.TextGrid")
+    assert grid.tiers["word"][0].start_seconds == pytest.approx(words_of(cuts[3])[0].start_seconds)
+    summary = json.loads(figures.read_text())
+    assert summary["num_words"] == sum(len(words_of(cut)) for cut in cuts)
+    assert summary["num_skipped"] == 0
+    assert f"{summary['num_words']} words aligned" in result.stdout
+    again = run_speechkit("align", "forced", tones, "--out", out, "--format", "ctm,textgrid")
+    assert "up to date" in again.stdout
+
+
+def test_the_same_bytes_for_any_number_of_jobs(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    for jobs in (1, 3):
+        run_speechkit("align", "forced", tones, "--out", tmp_path / str(jobs), "--nj", jobs, "--format", "ctm")
+    for name in ("cuts.jsonl.gz", "words.ctm", "suspicious.tsv", "summary.json", "hmm.json", "hmm.safetensors"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes(), name
+
+
+def test_a_model_trained_before_aligns_other_cuts(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    run_speechkit("align", "forced", tones, "--out", tmp_path / "first")
+    few = tmp_path / "few.jsonl.gz"
+    save_cuts(list(load_cuts(tones))[:2], few)
+    result = run_speechkit("align", "forced", few, "--exp", tmp_path / "first", "--out", tmp_path / "second")
+    assert result.exit_code == 0, result.stderr
+    first, second = list(load_cuts(tmp_path / "first"))[:2], list(load_cuts(tmp_path / "second"))
+    for a, b in zip(first, second, strict=True):
+        for one, other in zip(words_of(a), words_of(b), strict=True):
+            assert math.isclose(one.start_seconds, other.start_seconds, abs_tol=0.03)
+
+
+def test_every_unusable_utterance_is_listed_with_its_line_and_reason(
+    run_speechkit: Run, tones: Path, tmp_path: Path
+) -> None:
+    changes = {1: {"text": ""}, 3: {"text": "low - mid"}, 5: {"text": "high low " * 80}}
+    manifest = spoil(tones, tmp_path / "cuts.jsonl.gz", changes, {7: tmp_path / "gone.flac"})
+    result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align")
+    assert result.exit_code == 1 and "4 of 20 utterances can not be aligned" in result.stderr
+    for number, reason in (
+        (2, "it has no text"),
+        (4, "the word `-` has no letter"),
+        (6, "too short for its text"),
+        (8, "does not exist"),
+    ):
+        assert any(f"cuts.jsonl.gz:{number}  " in line and reason in line for line in result.stderr.splitlines())
+    assert "--max-bad 4" in result.stderr and not (tmp_path / "align").exists()
+    result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align", "--max-bad", "20%")
+    assert result.exit_code == 0, result.stderr
+    assert "4 utterances skipped" in result.stdout
+    assert len(list(load_cuts(tmp_path / "align"))) == 16
+    assert len((tmp_path / "align" / "skipped.tsv").read_text().splitlines()) == 5
+
+
+def test_words_that_fit_badly_are_listed(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    cuts = list(load_cuts(tones))
+    index = next(i for i, cut in enumerate(cuts) if cut.supervisions[0].text.startswith("low"))
+    wrong = " ".join(["high", *cuts[index].supervisions[0].text.split()[1:]])
+    manifest = spoil(tones, tmp_path / "cuts.jsonl.gz", {index: {"text": wrong}})
+    result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align")
+    lines = (tmp_path / "align" / "suspicious.tsv").read_text().splitlines()
+    assert lines[1].split("\t")[:3] == [cuts[index].id, "1", "high"]
+    assert "fit badly" in result.stderr
+
+
+def test_speakers_may_be_unknown(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    manifest = spoil(tones, tmp_path / "cuts.jsonl.gz", {i: {"speaker": None} for i in range(20)})
+    result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_silence_gives_no_traceback(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    silent = make_wav(tmp_path / "silent.wav", 1.0, frequency=0.0)
+    cuts = list(load_cuts(tones))
+    recording = replace(cuts[0].recording, num_samples=8000, duration=1.0)
+    recording.sources[0].source = str(silent)
+    cuts[0].recording, cuts[0].duration = recording, 1.0
+    save_cuts(cuts, tmp_path / "cuts.jsonl.gz")
+    result = run_speechkit("align", "forced", tmp_path / "cuts.jsonl.gz", "--out", tmp_path / "align")
+    assert result.exit_code == 0, result.stderr
+    assert cuts[0].id in (tmp_path / "align" / "suspicious.tsv").read_text()
+
+
+@pytest.mark.parametrize(
+    "options, code, message",
+    [
+        (["--format", "ctm,rttm"], 2, "unknown format `rttm`"),
+        (["--max-bad", "many"], 2, "neither a count nor a share"),
+        (["--exp", "nowhere"], 1, "`nowhere` does not exist"),
+        (["--min-confidence", "2"], 2, "`min_confidence`"),
+        (["--set", "hmm.hop=3"], 2, "did you mean `hop_ms`"),
+    ],
+)
+def test_wrong_options_are_named(
+    run_speechkit: Run, tones: Path, tmp_path: Path, options: list[str], code: int, message: str
+) -> None:
+    result = run_speechkit("align", "forced", tones, "--out", tmp_path / "align", *options)
+    assert result.exit_code == code and message in result.stderr
+    assert "Traceback" not in result.stderr and not (tmp_path / "align").exists()
+
+
+def test_ids_that_can_not_be_file_names_are_refused_for_textgrids(
+    run_speechkit: Run, tones: Path, tmp_path: Path
+) -> None:
+    cuts = list(load_cuts(tones))
+    cuts[2].id = "../up"
+    save_cuts(cuts, tmp_path / "cuts.jsonl.gz")
+    result = run_speechkit(
+        "align", "forced", tmp_path / "cuts.jsonl.gz", "--out", tmp_path / "align", "--format", "textgrid"
+    )
+    assert result.exit_code == 2 and "../up" in result.stderr
