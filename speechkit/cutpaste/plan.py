@@ -179,7 +179,7 @@ class _Maker:
             raise SpeechkitError(
                 f"no text of {_MAX_TRIES} drafts in mode {self.config.text.mode} may be used",
                 where=f"{self.exclusion.count} drafts were excluded",
-                hint="exclude fewer texts, allow other lengths (--min-words, --max-words), or use another mode",
+                hint="exclude fewer texts, allow other lengths with text.min_words and text.max_words, or another mode",
             )
         self.num_repeated += fallback[1] in self.recorded
         return fallback
