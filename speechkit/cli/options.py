@@ -13,4 +13,8 @@ Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Over
 ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the resolved config with its meaning and exit.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")]
 Seed = Annotated[int, typer.Option("--seed", help="Randomness comes from this seed and the utterance id only.")]
+AllowOverlap = Annotated[
+    bool,
+    typer.Option("--allow-overlap", help="Go on when training and evaluation data overlap; said beside every WER."),
+]
 NumJobs = Annotated[int, typer.Option("--nj", min=1, help="Processes; the result does not depend on it.")]

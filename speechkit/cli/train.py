@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Force, Set, ShowConfig
+from speechkit.cli.options import AllowOverlap, Force, Set, ShowConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +28,7 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to make; appears only when complete.")] = None,
     overrides: Set = [],  # noqa: B006
+    allow_overlap: AllowOverlap = False,
     force: Force = False,
     show_config: ShowConfig = False,
 ) -> None:
@@ -40,7 +41,7 @@ def train(
     from speechkit.errors import ConfigError
     from speechkit.train.config import TrainConfig
 
-    config = load_config(TrainConfig, conf, overrides)
+    config = load_config(TrainConfig, conf, [*overrides, *["allow_overlap=true"] * allow_overlap])
     if show_config:
         print(show(config), end="")
         return

@@ -11,6 +11,7 @@ import torch
 from speechkit import log
 from speechkit.artifact import make_artifact, write_json
 from speechkit.data.batch import BatchMaker, utterances_of
+from speechkit.data.overlap import overlap_with_training
 from speechkit.data.store import CUTS_FILE, load_cuts
 from speechkit.decode.config import DecodeConfig
 from speechkit.decode.search import choose_search, decode_utterances
@@ -45,7 +46,9 @@ def run(
     def build(folder: Path) -> None:
         torch.set_num_threads(config.threads)
         device = torch.device(config.device)
-        utterances = utterances_of(load_cuts(cuts), trained.features)
+        evaluation = load_cuts(cuts)
+        summary["train_overlap"] = overlap_with_training(evaluation, exp)
+        utterances = utterances_of(evaluation, trained.features)
         start = time.process_time()
         maker = BatchMaker(trained.tokenizer, trained.features)
         hypotheses = decode_utterances(trained.model.to(device), utterances, maker, config, device)

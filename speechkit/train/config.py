@@ -76,6 +76,7 @@ class TrainConfig(Config):
     log_every_steps: int = Field(
         50, ge=1, description="steps between log lines; train.jsonl has every step", json_schema_extra=NEUTRAL
     )
+    allow_overlap: bool = Field(False, description="train although the dev set overlaps with the training data")
     seed: int = Field(0, ge=0, description="decides initial weights, batches, dropout and perturbation")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more change the last bits of the result")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the model runs")

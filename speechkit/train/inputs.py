@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from speechkit import log
 from speechkit.audio.config import FeatureConfig
@@ -20,6 +21,7 @@ from speechkit.nn.config import EncoderConfig
 from speechkit.nn.encoder import encoder_frames
 from speechkit.text.tokenizer import Tokenizer, train_tokenizer
 from speechkit.train.config import TrainConfig
+from speechkit.train.overlap import note_training_set
 
 INFEASIBLE_FILE = "infeasible.tsv"
 
@@ -32,6 +34,7 @@ class Inputs:
     train: list[Utterance]
     dev: list[Utterance]
     pasted: Pasted | None = None
+    dev_overlap: dict[str, Any] | None = None
 
     def epoch(self, seed: int, epoch: int) -> list[Utterance]:
         """The training utterances of an epoch, some of them pasted; always as many, in the same order."""
@@ -51,7 +54,8 @@ def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None,
     """Read the manifests; leave the tokenizer and the list of infeasible utterances in `folder`.
 
     Raises:
-        SpeechkitError: a manifest is bad, ids are shared, or no utterance is feasible.
+        SpeechkitError: a manifest is bad, ids are shared, or no utterance is feasible; CheckFailed: the dev set
+            overlaps with the training data.
     """
     cuts = [cut for path in train for cut in load_cuts(path)]
     double = sorted(utt_id for utt_id, count in Counter(cut.id for cut in cuts).items() if count > 1)
@@ -72,8 +76,10 @@ def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None,
         _tell_infeasible(bad, len(utterances) + num_pasted, folder)
     if not good or (pasted is not None and not pasted.utterances):
         raise SpeechkitError("none of the " + ("recorded" if not good else "pasted") + " utterances can be learned")
-    dev_utterances = utterances_of(load_cuts(dev), config.features) if dev is not None else []
-    return Inputs(tokenizer, good, dev_utterances, pasted)
+    dev_cuts = list(load_cuts(dev)) if dev is not None else []
+    made = [utt.text for utt in pasted.utterances] if pasted is not None else []
+    overlap = note_training_set(cuts, dev_cuts, texts=made, folder=folder, allowed=config.allow_overlap)
+    return Inputs(tokenizer, good, utterances_of(dev_cuts, config.features), pasted, overlap)
 
 
 def _with_fitting_words(utterances: Sequence[Utterance]) -> list[Utterance]:

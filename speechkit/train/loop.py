@@ -19,6 +19,7 @@ from speechkit import log
 from speechkit.artifact import make_artifact
 from speechkit.audio.augment import draw_speed
 from speechkit.data.batch import Batch, BatchMaker, Utterance
+from speechkit.data.overlap import describe_overlap
 from speechkit.data.plan import check_longest, plan_epoch, plan_stats
 from speechkit.errors import Requeue, SpeechkitError
 from speechkit.models.converged import SUMMARY_FILE
@@ -202,7 +203,11 @@ class Trainer:
         maker = BatchMaker(self.data.tokenizer, self.config.features)
         with self.average.applied(self.model):
             result = evaluate(self.model, self.data.dev, maker, self.config.batch, self.device)
-        log.info(f"step {self.position.step}: dev WER {result['wer']:.2f} % of {result['num_ref_words']:.0f} words")
+        overlap = self.data.dev_overlap
+        note = f"; {describe_overlap(overlap)}" if overlap and overlap["num_overlapping"] else ""
+        log.info(
+            f"step {self.position.step}: dev WER {result['wer']:.2f} % of {result['num_ref_words']:.0f} words{note}"
+        )
         return result
 
     def _finish(self) -> None:
@@ -211,7 +216,7 @@ class Trainer:
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
         if self.data.dev:
-            summary["dev"] = self._look_at_dev()
+            summary["dev"] = {**self._look_at_dev(), "train_overlap": self.data.dev_overlap}
         if not all(value.isfinite().all() for value in self.average.state.values()):
             raise SpeechkitError("the averaged weights are not finite numbers", hint="lower optim.lr")
         maker = BatchMaker(self.data.tokenizer, self.config.features)

@@ -26,11 +26,20 @@ def _train(run: Callable[..., object], *more: str) -> object:
 
 
 def test_train_and_decode_leave_whole_artifacts(place: Path, run_speechkit: Callable[..., object]) -> None:
-    done = _train(run_speechkit, "--dev", "tones")
+    done = _train(run_speechkit, "--dev", "tones", "--allow-overlap")
     assert (done.exit_code, done.stdout) == (0, "exp\n")  # type: ignore[attr-defined]
-    names = {"model.safetensors", "tokenizer", "train.jsonl", "summary.json", "config.yaml", "run.json", "log.txt"}
+    names = {
+        "model.safetensors",
+        "tokenizer",
+        "train.jsonl",
+        "summary.json",
+        "config.yaml",
+        "run.json",
+        "log.txt",
+        "training_set.safetensors",
+    }
     assert {path.name for path in (place / "exp").iterdir()} == names
-    assert _train(run_speechkit, "--dev", "tones").stdout == "up to date: exp\nexp\n"  # type: ignore[attr-defined]
+    assert _train(run_speechkit, "--dev", "tones", "--allow-overlap").stdout == "up to date: exp\nexp\n"  # type: ignore[attr-defined]
     done = run_speechkit("decode", "tones", "--exp", "exp", "--out", "hyp", "--json", "speed.json")
     assert (done.exit_code, done.stdout) == (0, "hyp/hyp.jsonl\n")  # type: ignore[attr-defined]
     lines = [json.loads(line) for line in (place / "hyp/hyp.jsonl").read_text().splitlines()]

@@ -45,7 +45,8 @@ def test_an_attention_run_that_dies_goes_on_bit_for_bit(
 
 @pytest.mark.parametrize("tokenizer", ["{kind: char}", "{kind: bpe, size: 14}"])
 def test_characters_and_pieces_can_be_trained_on(conf: Path, tones: Path, tmp_path: Path, tokenizer: str) -> None:
-    history = _train(conf, tones, tmp_path / "a", "optim.num_steps=2", f"tokenizer={tokenizer}", dev=tones)
+    options = ("optim.num_steps=2", f"tokenizer={tokenizer}", "allow_overlap=true")
+    history = _train(conf, tones, tmp_path / "a", *options, dev=tones)
     assert len(history) == 2 and "dev" in json.loads((tmp_path / "a/summary.json").read_text())
 
 

@@ -170,6 +170,7 @@ def test_the_corpus_is_learned(conf: Path, tones: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_encoder_learns_the_corpus(conf: Path, tones: Path, tmp_path: Path, encoder: str) -> None:
     steps = ["optim.num_steps=400", "augment.freq_masks=0", "optim.lr=0.005", "dev_every_steps=100"]
+    steps.append("allow_overlap=true")
     _train(conf, tones, tmp_path / "a", f"model.encoder={encoder}", *steps, dev=tones)
     assert json.loads((tmp_path / "a/summary.json").read_text())["dev"]["wer"] < 20
 
@@ -244,7 +245,8 @@ def test_the_dev_set_is_looked_at_with_the_averaged_weights(
         return {"wer": 0.0, "num_ref_words": 1.0}
 
     monkeypatch.setattr(loop, "evaluate", look)
-    trainer = _trainer(conf, tones, tmp_path / "a", "optim.num_steps=4", "dev_every_steps=2", dev=tones)
+    options = ("optim.num_steps=4", "dev_every_steps=2", "allow_overlap=true")
+    trainer = _trainer(conf, tones, tmp_path / "a", *options, dev=tones)
     trainer.train()
     assert looks == [(True, False), (True, False)]
     assert trainer.model.training and not _is_average(trainer, trainer.model.state_dict())
