@@ -44,6 +44,7 @@ if stage 1 "synthetic strings"; then
     --seed 3 --out data/fluent
   synth --speakers 80 --digits 1:6 --digit-strings 2500 --sentences-per-speaker 20 --rate 80:180 --word-gap-ms 150 \
     --prefix halting --seed 4 --out data/halting
+  speechkit data validate data/train/* data/fluent data/halting --may-share text --nj "$nj"
 fi
 if stage 2 "training"; then
   for seed in $seeds; do

@@ -31,7 +31,7 @@ def validate(
         str,
         typer.Option(metavar="GROUP,...", help="Leave out: text, audio, timing, duplicates, speakers, leaks."),
     ] = "",
-    allow_overlap: Annotated[str, typer.Option(metavar="KEY,...", help="What the sets may share: speaker, text.")] = "",
+    may_share: Annotated[str, typer.Option(metavar="KEY,...", help="What the sets may share: speaker, text.")] = "",
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Remember what was measured in audio files.")
     ] = True,
@@ -45,7 +45,7 @@ def validate(
     from speechkit.config import show_config as describe
     from speechkit.data.validate.config import ValidateConfig
 
-    options = {"skip": skip, "allow_overlap": allow_overlap}
+    options = {"skip": skip, "may_share": may_share}
     given = [f"{name}={value}" for name, value in options.items() if value]
     config = load_config(ValidateConfig, None, [*given, *([] if cache else ["cache=false"]), *overrides])
     if show_config:

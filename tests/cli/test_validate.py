@@ -89,7 +89,7 @@ def test_groups_can_be_left_out_and_overlap_allowed(run_speechkit: Callable[...,
     make_wav(tmp_path / "b" / "7.wav", 0.4)
     everything = run_speechkit("data", "validate", first, second)
     assert "3 faults of 3 kinds" in everything.stderr
-    some = run_speechkit("data", "validate", first, second, "--skip", "audio", "--allow-overlap", "speaker,text")
+    some = run_speechkit("data", "validate", first, second, "--skip", "audio", "--may-share", "speaker,text")
     assert some.exit_code == 0
     assert "note overlap-text" in some.stdout and "note overlap-speaker" in some.stdout
     wrong = run_speechkit("data", "validate", first, "--skip", "sound")

@@ -11,7 +11,7 @@ from speechkit.config import NEUTRAL, Config
 from speechkit.data.config import Text
 
 Group = Literal["text", "audio", "timing", "duplicates", "speakers", "leaks"]
-Overlap = Literal["speaker", "text"]
+Shareable = Literal["speaker", "text"]
 
 
 def _split_names(value: object) -> object:
@@ -19,14 +19,14 @@ def _split_names(value: object) -> object:
 
 
 Groups = Annotated[tuple[Group, ...], pydantic.BeforeValidator(_split_names)]
-Overlaps = Annotated[tuple[Overlap, ...], pydantic.BeforeValidator(_split_names)]
+Shareables = Annotated[tuple[Shareable, ...], pydantic.BeforeValidator(_split_names)]
 
 
 class ValidateConfig(Config):
     """What counts as a fault; everything here decides the answer except `cache`."""
 
     skip: Groups = Field((), description="groups of checks left out: text, audio, timing, duplicates, speakers, leaks")
-    allow_overlap: Overlaps = Field((), description="what sets may share without a fault: speaker, text")
+    may_share: Shareables = Field((), description="what sets may share without a fault: speaker, text")
     format: Literal["auto", "cuts", "kaldi", "tsv"] = Field("auto", description="of the manifests")
     text_column: Text = Field("text", description="column of a table that holds the transcript")
     rate: int | None = Field(None, gt=0, description="Hz every file must have; null: that of nearly all files")

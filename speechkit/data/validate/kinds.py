@@ -191,8 +191,8 @@ _ALL = [
         ("leak-utterance", _D, "the utterance is in two sets", "drop it from one"),
         ("leak-audio", _D, "the same audio is in two sets under different ids", "drop it from one"),
         ("leak-recording", _K, "parts of one recording are in two sets", "split by recording or speaker"),
-        ("leak-speaker", _K, "a speaker is in two sets", "`data split --by speaker`, or --allow-overlap speaker"),
-        ("leak-text", _K, "a text is in two sets", "`data split --by text`, or --allow-overlap text"),
+        ("leak-speaker", _K, "a speaker is in two sets", "`data split --by speaker`, or --may-share speaker"),
+        ("leak-text", _K, "a text is in two sets", "`data split --by text`, or --may-share text"),
     ),
     *_kinds(
         "leaks",

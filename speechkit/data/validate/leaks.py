@@ -74,7 +74,7 @@ def _check_speakers(first: LoadedSet, second: LoadedSet) -> Iterator[Finding]:
     for name in names:
         numbers = (counts[0][first.data.speakers[name]], counts[1][second.data.speakers[name]])
         found.append((name, f"{numbers[0]} utterances in `{first.data.name}`, {numbers[1]} in `{second.data.name}`"))
-    if "speaker" in first.config.allow_overlap:
+    if "speaker" in first.config.may_share:
         if names:
             shown = " ".join(names[:_NUM_SHOWN]) + " ..." * (len(names) > _NUM_SHOWN)
             yield first.of_all("overlap-speaker", "speaker", f"{len(names)} in `{second.data.name}`, too: {shown}")
@@ -90,7 +90,7 @@ def _check_texts(first: LoadedSet, second: LoadedSet) -> Iterator[Finding]:
     if not len(shared):
         return
     is_shared, is_shared_there = np.isin(texts, shared), np.isin(other_texts, shared)
-    if "text" in first.config.allow_overlap:
+    if "text" in first.config.may_share:
         share = 100 * np.count_nonzero(is_shared_there) / len(other)
         detail = f"{len(shared)} texts, {share:.1f} % of the utterances of `{other.name}`"
         yield first.of_all("overlap-text", "text", detail)

@@ -32,6 +32,7 @@ FEATURES_FIELDS = frozenset(  # those without which lhotse refuses them
     )
 )
 _TOLERANCE_SECONDS = 1e-3
+_TOLERANCE_ALIGNMENT = 0.02  # aligners work in frames of 10 or 20 ms
 _CUSTOM = (dict, type(None))
 _CUT_TYPES = ("MonoCut", "Cut")
 
@@ -179,8 +180,8 @@ def _faults_of_alignment(
             continue
         last = max(entry[1] + entry[2] for entry in items)
         shortest = min(entry[2] for entry in items)
-        first_ok = starts[0] >= start - _TOLERANCE_SECONDS
-        if not first_ok or last > end + _TOLERANCE_SECONDS or shortest < 0 or starts != sorted(starts):
+        first_ok = starts[0] >= start - _TOLERANCE_ALIGNMENT
+        if not first_ok or last > end + _TOLERANCE_ALIGNMENT or shortest < 0 or starts != sorted(starts):
             faults.append(
                 ("alignment-outside", f"{tier}: {starts[0]:g} to {last:g} s, supervision {start:g} to {end:g} s")
             )

@@ -35,7 +35,14 @@ def main_spellings(loaded: LoadedSet) -> dict[str, str]:
     counts = np.bincount(codes[codes >= 0], minlength=len(loaded.data.speakers)).tolist()
     groups: dict[str, list[str]] = {}
     for name in loaded.data.speakers:
-        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+        plain = " ".join(name.split())
+        if plain in (
+            plain.lower(),
+            plain.upper(),
+            plain.capitalize(),
+            plain.title(),
+        ):  # not the chance of `aX9` and `Ax9`
+            groups.setdefault(plain.casefold(), []).append(name)
     changed = {}
     for names in groups.values():
         best = max(names, key=lambda name: (counts[loaded.data.speakers[name]], -loaded.data.speakers[name]))

@@ -224,7 +224,7 @@ def test_sets_that_share_nothing_have_no_leak_and_shared_things_are_named(tmp_pa
     ]
     assert "2 utterances in `a`, 1 in `c`" in next(f.detail for f in report.faults if f.utt_id == "ann")
     assert all(f.set_index == 0 for f in report.faults), "`--fix` takes leaks from the set that was given first"
-    allowed = check(first, tmp_path / "c", allow_overlap=("speaker", "text"))
+    allowed = check(first, tmp_path / "c", may_share=("speaker", "text"))
     assert faults(allowed) == [("leak-utterance", "u00"), ("leak-audio", "u01")]
     assert notes(allowed)["overlap-speaker"] == notes(allowed)["overlap-text"] == 1
     assert faults(check(first, tmp_path / "c", skip=("leaks",))) == []

@@ -51,7 +51,7 @@ def test_after_fix_nothing_is_wrong_and_nothing_has_vanished(
     assert done.stderr.startswith("error: 1 fault of 1 kind\n  1 x leak-speaker"), "all but what takes a decision"
 
     written = [out / name for name in SUBFOLDERS]
-    again = validate(written, ValidateConfig(cache=False, allow_overlap=("speaker",)))
+    again = validate(written, ValidateConfig(cache=False, may_share=("speaker",)))
     assert again.faults == []
 
     kept = {cut.id for path in written for cut in load_cuts(path)}
