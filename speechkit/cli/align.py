@@ -49,3 +49,26 @@ def forced(
     from speechkit.align.forced import run
 
     run(config, cuts=cuts, out=out, exp=exp, num_jobs=num_jobs, force=force, json_file=json_file)
+
+
+@app.command()
+def compare(
+    ref: Annotated[Path, typer.Argument(metavar="REF_CUTS", help="Manifest with true word times.")],
+    hyp: Annotated[Path, typer.Argument(metavar="HYP_CUTS", help="The same utterances with word times to judge.")],
+    by: Annotated[str, typer.Option(metavar="FIELD", help="Also by speaker, gender, language or a custom field.")] = "",
+    tier: Annotated[str, typer.Option(help="Alignment to compare.")] = "word",
+    fail_above: Annotated[float | None, typer.Option(metavar="MS", help="Exit 3 above this median error.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Errors of word boundaries in ms, and how much the words overlap with the true ones.
+
+    Example: speechkit align compare data/train exp/align --by speaker
+    """
+    from speechkit.align import compare as comparison
+    from speechkit.artifact import write_json
+
+    result = comparison.compare_files(ref, hyp, tier=tier, by=by)
+    print(comparison.table(result))
+    if json_file is not None:
+        write_json(json_file, result)
+    comparison.check_limit(result, fail_above)
