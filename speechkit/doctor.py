@@ -167,6 +167,15 @@ def check_espeak() -> Check:
     return Check("espeak", "ok", f"espeakng-loader {version}")
 
 
+def check_meeteval() -> Check:
+    """The metrics of `speechkit score multi` (extra `meeteval`)."""
+    version = version_of("meeteval")
+    if version is None:
+        cure = "in the checkout, with a C++ compiler, pip install -e '.[meeteval]'"
+        return Check("meeteval", "missing", f"for `speechkit score multi`: {cure}")
+    return Check("meeteval", "ok", f"meeteval {version}")
+
+
 def check_k2() -> Check:
     """k2 for composed word graphs and lattices, built for the torch in use."""
     from speechkit.decode.k2_info import k2_status
@@ -256,6 +265,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     check_torch,
     check_soundfile,
     check_espeak,
+    check_meeteval,
     check_k2,
     check_cpu,
     check_memory,

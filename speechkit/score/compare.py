@@ -14,6 +14,7 @@ from speechkit.kernels.edit import COR, DEL, INS, align_words
 from speechkit.kernels.segments import error_segments
 from speechkit.score.config import CompareConfig
 from speechkit.score.normalize import read_normalizer
+from speechkit.score.overlap import mark, train_overlap
 from speechkit.score.report import warn_of_gaps
 from speechkit.score.run import kind_of, score_files
 from speechkit.score.significance import holm, mapsswe, mcnemar, paired_bootstrap, sign_test, wilcoxon
@@ -30,7 +31,7 @@ def compare_files(ref: Path, hyps: list[Path], config: CompareConfig) -> dict[st
 
     Raises:
         SpeechkitError: the ids of a system are not those of the reference; ConfigError: fewer than two systems, or
-            REF is a CTM.
+            REF is a CTM; CheckFailed: the utterances overlap with the training of a system.
     """
     if len(hyps) < 2:
         raise ConfigError("there is one system only", expected="REF HYP_A HYP_B, and more systems if wanted")
@@ -40,7 +41,11 @@ def compare_files(ref: Path, hyps: list[Path], config: CompareConfig) -> dict[st
             hint="give the reference as STM, whose segments are the same for all systems",
         )
     normalizer = read_normalizer(config.normalize, config.case)
-    return compare([score_files(ref, hyp, config, normalizer) for hyp in hyps], config)
+    overlaps = [train_overlap(ref, hyp, allowed=config.allow_overlap) for hyp in hyps]
+    result = compare([score_files(ref, hyp, config, normalizer) for hyp in hyps], config)
+    for system, overlap in zip(result["systems"], overlaps, strict=True):
+        system["train_overlap"] = overlap
+    return result
 
 
 def compare(systems: list[Scored], config: CompareConfig) -> dict[str, Any]:
@@ -180,7 +185,10 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{result['num_utterances']} utterances, {result['num_ref_words']} {unit}s, ties: {result['ties']}"]
     for system in result["systems"]:
         low, high = system["ci"]["wer"]
-        lines.append(f"  {system['name']:<28} {unit} error rate {system['wer']:6.2f} %  [{low:.2f}, {high:.2f}]")
+        lines.append(
+            f"  {system['name']:<28} {unit} error rate {system['wer']:6.2f} %  [{low:.2f}, {high:.2f}]"
+            + mark(system.get("train_overlap"))
+        )
     for pair in result["pairs"]:
         lines.append(f"{pair['a']} - {pair['b']}")
         for name, test in pair["tests"].items():

@@ -30,6 +30,7 @@ class ScoringConfig(Config):
     )
     fragments: bool = Field(False, description="with nist: `part-` matches a word that begins with it")
     optional: bool = Field(False, description="with nist: `(word)` may be left out")
+    allow_overlap: bool = Field(False, description="score although the utterances overlap with the training data")
     compounds: bool = Field(False, description="words split or joined differently are no errors")
 
 

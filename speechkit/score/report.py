@@ -18,6 +18,7 @@ from speechkit.score.intervals import rate_intervals, share_interval, word_inter
 from speechkit.score.lists import error_lists, word_rates
 from speechkit.score.nbest import oracle, read_nbest
 from speechkit.score.normalize import Normalizer, read_normalizer
+from speechkit.score.overlap import mark, train_overlap
 from speechkit.score.run import score_files
 from speechkit.score.seen_unseen import is_seen, seen_unseen
 from speechkit.score.summary import by_field, summarise
@@ -36,11 +37,13 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
     """Score two files; the second value is what `--json` writes.
 
     Raises:
-        SpeechkitError: a file cannot be read, or the ids differ; ConfigError: an unknown field or option.
+        SpeechkitError: a file cannot be read, or the ids differ; ConfigError: an unknown field or option;
+        CheckFailed: the utterances overlap with the training of the model.
     """
     normalizer = read_normalizer(config.normalize, config.case)
     if config.words is not None and config.unit != "word":
         raise ConfigError(f"--words is about words, not about --unit {config.unit}")
+    overlap = train_overlap(ref, hyp, config.train_text, allowed=config.allow_overlap)
     scored = score_files(ref, hyp, config, normalizer, by_time=config.by_time, num_threads=num_threads)
     warn_of_gaps(scored, config.by)
     options: dict[str, Any] = {"level": config.ci_level, "num_replicates": config.num_replicates, "seed": config.seed}
@@ -53,6 +56,7 @@ def report(ref: Path, hyp: Path, config: WerConfig, *, num_threads: int = 1) -> 
         "missing_policy": config.missing,
         "missing": scored.num_missing,
         "extra": scored.num_extra,
+        "train_overlap": overlap,
         "bootstrap": {"unit": "utterance", "num_replicates": config.num_replicates, "seed": config.seed},
         **summarise(scored, **options),
     }
@@ -78,7 +82,7 @@ def _seen_and_unseen(
     scored: Scored, train_text: Path, normalizer: Normalizer, config: WerConfig, options: dict[str, Any]
 ) -> dict[str, Any]:
     texts = normalizer.for_input("txt", "ref").transcripts(read_transcripts(train_text))
-    known = set(split_transcripts(texts, config.unit).texts())
+    known = set(split_transcripts(texts, config.unit).texts()) - {""}
     result = seen_unseen(scored, known, **options)
     seen = is_seen(scored, known)
     for part, rows in (("seen", np.flatnonzero(seen)), ("unseen", np.flatnonzero(~seen))):
@@ -127,12 +131,14 @@ def table(result: dict[str, Any]) -> str:
             lines.append(_row(f"{part} text", result[part]))
     for name, groups in result.get("groups", {}).items():
         lines += [_row(f"{name} {value or '(none)'}", group) for value, group in groups.items()]
-    return "\n".join([*lines, *notes(result)])
+    beside = mark(result["train_overlap"])
+    return "\n".join([lines[0], *(line + beside for line in lines[1:]), *notes(result)])
 
 
 def notes(result: dict[str, Any]) -> list[str]:
     """What stands below the table: further rates, and what the numbers rest on."""
-    lines = [_rates_line(part, result if part == "all" else result[part]) for part in _whole_parts(result)]
+    lines = [result["train_overlap"]["note"]] if mark(result["train_overlap"]) else []
+    lines += [_rates_line(part, result if part == "all" else result[part]) for part in _whole_parts(result)]
     if "parrot_rate" in result:
         shown = _with_interval(result["parrot_rate"], result["parrot_ci"])
         lines.append(
