@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli import describe, split
+from speechkit.cli import describe, split, validate
 from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
 
 app = typer.Typer(name="data", help="Prepare corpora and make synthetic ones.", no_args_is_help=True)
 describe.register(app)
 split.register(app)
+validate.register(app)
 
 
 @app.command()
