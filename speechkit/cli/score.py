@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Json, NumJobs, Seed
+from speechkit.cli.options import AllowOverlap, Json, NumJobs, Seed
 from speechkit.config import build_config
 from speechkit.errors import ConfigError
 from speechkit.score.config import CompareConfig, MultiConfig, WerConfig
@@ -72,6 +72,7 @@ def wer(
     ] = None,
     nbest: Annotated[Path | None, typer.Option(metavar="FILE", help="JSONL with id and nbest: oracle WER.")] = None,
     lists: Annotated[int, typer.Option(metavar="N", help="Print the N most frequent errors of each kind.")] = 0,
+    allow_overlap: AllowOverlap = False,
     nj: NumJobs = 1,
     seed: Seed = 0,
 ) -> None:
@@ -93,6 +94,7 @@ def wer(
             "ref_format": ref_format,
             "hyp_format": hyp_format,
             "train_text": train_text,
+            "allow_overlap": allow_overlap,
             "normalize": normalize,
             "case": case,
             "markup": markup,
@@ -144,6 +146,7 @@ def compare(
     compounds: Compounds = False,
     ref_format: Format = "auto",
     hyp_format: Format = "auto",
+    allow_overlap: AllowOverlap = False,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -155,7 +158,7 @@ def compare(
     values |= {"alpha": alpha, "seed": seed}
     values |= {"ref_format": ref_format, "hyp_format": hyp_format, "missing": missing, "normalize": normalize}
     values |= {"case": case, "markup": markup, "unit": unit, "fragments": fragments, "optional": optional_words}
-    values["compounds"] = compounds
+    values |= {"compounds": compounds, "allow_overlap": allow_overlap}
     if test:
         values["tests"] = tuple(test.split(","))
     result = comparison.compare_files(ref, hyps, build_config(CompareConfig, values))

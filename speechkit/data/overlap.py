@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +143,13 @@ def training_set(training: Iterable[Heard], evaluation: Iterable[Heard] = ()) ->
     ends = (number * _PATH_STEP + np.array([item.end_ms for item in items], np.int64))[order]
     ids = _hashes("id", {item.utt_id for item in items})
     return TrainingSet(ids, paths, starts[order], np.maximum.accumulate(ends), values)
+
+
+def training_texts(texts: Iterable[str], evaluation: Iterable[Heard]) -> TrainingSet:
+    """Training of which nothing but the texts are known."""
+    made = [Heard(f"~{number}", f"~{number}", 0, 1, {"text": text}, {}) for number, text in enumerate(texts)]
+    known = training_set(made, evaluation)
+    return replace(known, values={key: found for key, found in known.values.items() if key.startswith("text")})
 
 
 def _numbers(kind: str, values: Iterable[str]) -> Hashes:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,12 @@ class Score:
         inner = self.result.get(part) if part else self.result
         pair = inner.get("ci95") if isinstance(inner, dict) else None
         return (float(pair[0]), float(pair[1])) if pair else None
+
+    @property
+    def overlap_percent(self) -> float:
+        """Share of the utterances that are known to overlap with training, in percent."""
+        overlap = self.result.get("train_overlap")
+        return float(overlap.get("percent") or 0.0) if isinstance(overlap, dict) else 0.0
 
     @property
     def parrot_rate(self) -> float | None:
@@ -127,7 +133,13 @@ def _read_score(path: Path, name: str) -> Score:
     absent = [key for key in NEEDED if not isinstance(result, dict) or key not in result]
     if absent:
         raise SpeechkitError(f"`{path}` lacks {', '.join(absent)}", expected=expected)
-    return Score(path, name, result, run_behind(path, result))
+    score = Score(path, name, result, run_behind(path, result))
+    return replace(score, name=name + overlap_mark(score.overlap_percent))
+
+
+def overlap_mark(percent: float) -> str:
+    """What stands beside the name of a system that was scored on what it was trained on."""
+    return f" ({percent:.1f} % in training)" if percent else ""
 
 
 def run_behind(path: Path, result: dict[str, Any]) -> Run | None:

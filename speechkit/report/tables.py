@@ -9,7 +9,7 @@ from statistics import fmean
 
 from speechkit import log
 from speechkit.errors import ConfigError
-from speechkit.report.sources import Score
+from speechkit.report.sources import Score, overlap_mark
 
 NOTHING = "-"
 
@@ -96,7 +96,8 @@ def _means(groups: dict[str, list[Score]]) -> Table:
     columns = ["systems", "runs", *(name for _, title in parts for name in (f"{title}WER %", "range"))]
     rows = []
     for name, group in groups.items():
-        row = [name, str(len(group))]
+        overlap = max(score.overlap_percent for score in group)
+        row = [name + overlap_mark(overlap), str(len(group))]
         for part, _ in parts:
             rates = [rate for score in group if (rate := score.rate(part)) is not None]
             row += [number(fmean(rates)), f"{min(rates):.2f} to {max(rates):.2f}"] if rates else [NOTHING, NOTHING]

@@ -131,13 +131,13 @@ def table(result: dict[str, Any]) -> str:
             lines.append(_row(f"{part} text", result[part]))
     for name, groups in result.get("groups", {}).items():
         lines += [_row(f"{name} {value or '(none)'}", group) for value, group in groups.items()]
-    beside = mark(result["train_overlap"])
+    beside = mark(result.get("train_overlap"))
     return "\n".join([lines[0], *(line + beside for line in lines[1:]), *notes(result)])
 
 
 def notes(result: dict[str, Any]) -> list[str]:
     """What stands below the table: further rates, and what the numbers rest on."""
-    lines = [result["train_overlap"]["note"]] if mark(result["train_overlap"]) else []
+    lines = [result["train_overlap"]["note"]] if mark(result.get("train_overlap")) else []
     lines += [_rates_line(part, result if part == "all" else result[part]) for part in _whole_parts(result)]
     if "parrot_rate" in result:
         shown = _with_interval(result["parrot_rate"], result["parrot_ci"])
