@@ -12,6 +12,7 @@ import pytest
 from make import make_broken_audio, make_wav
 from paste_corpus import HISS, RATE, TEXTS, make_inventory, make_paste_corpus
 
+from speechkit.audio.io import write_flac
 from speechkit.cutpaste.assemble import run_inventory
 from speechkit.cutpaste.collect import collect_cut
 from speechkit.cutpaste.config import InventoryConfig
@@ -47,6 +48,20 @@ def test_of_a_long_gap_only_the_margins_stay_with_the_words(tmp_path: Path) -> N
     assert not first["joined"]
     assert first["cut_end"] - first["end"] == pytest.approx(0.1 * RATE, abs=0.01 * RATE + 1)
     assert second["start"] - second["cut_start"] == pytest.approx(0.1 * RATE, abs=0.01 * RATE + 1)
+
+
+def test_a_cut_between_touching_words_moves_to_the_least_energy(tmp_path: Path) -> None:
+    samples = 0.2 * np.random.default_rng(0).standard_normal(RATE)
+    samples[4060:4120] *= 0.001  # where the words really meet
+    write_flac(tmp_path / "a.flac", samples.clip(-1, 1).astype(np.float32), RATE)
+    cut = make_cut(
+        "utt", tmp_path / "a.flac", sampling_rate=RATE, num_samples=RATE, text="a b", speaker="anna",
+        tiers={"word": [Word("a", 0.2, 0.3), Word("b", 0.5, 0.3)]},
+    )  # fmt: skip
+    first, second = collect_cut(cut, InventoryConfig()).tokens
+    assert first["joined"] and first["cut_end"] == second["cut_start"]
+    assert 4060 <= first["cut_end"] <= 4120
+    assert collect_cut(cut, InventoryConfig(snap_ms=0)).tokens["cut_end"][0] == 4000
 
 
 def test_snippets_are_exactly_the_runs_of_joined_words(inventory: Inventory) -> None:
