@@ -183,7 +183,7 @@ def build_config(cls: type[C], tree: object, origin: dict[tuple[str, ...], str] 
     raise ConfigError(
         f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the configuration",
         where=problems,
-        hint="`--show-config` prints every key with its default and meaning",
+        hint="see --help" if origin is None else "`--show-config` prints every key with its default and meaning",
     )
 
 

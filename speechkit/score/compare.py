@@ -33,6 +33,8 @@ def compare_files(ref: Path, hyps: list[Path], config: CompareConfig) -> dict[st
         SpeechkitError: the ids of a system are not those of the reference; ConfigError: fewer than two systems, or
             REF is a CTM; CheckFailed: the utterances overlap with the training of a system.
     """
+    if not config.tests:
+        raise ConfigError("there is no test to run")
     if len(hyps) < 2:
         raise ConfigError("there is one system only", expected="REF HYP_A HYP_B, and more systems if wanted")
     if kind_of(ref, config.ref_format) == "ctm":
@@ -179,6 +181,13 @@ def _tests(a: Scored, b: Scored, groups: Counts | None, config: CompareConfig) -
     return found
 
 
+_PLURALS = {"utterance": "utterances", "segment": "segments", "speaker": "speakers"}
+
+
+def _shown(probability: float) -> str:
+    return f"{probability:.4f}" if probability >= 1e-4 else f"{probability:.0e}"
+
+
 def table(result: dict[str, Any]) -> str:
     """The comparison for people."""
     unit = result["unit"]
@@ -195,9 +204,10 @@ def table(result: dict[str, Any]) -> str:
             interval = "[{:+.2f}, {:+.2f}]".format(*test["interval"])
             verdict = "different" if test["p_holm"] < result["alpha"] else "no difference shown"
             verdict += ", but few units" if test["n"] < FEW_UNITS else ""
+            units = _PLURALS.get(test["unit"], f"{test['unit']} groups")
             lines.append(
-                f"  {name:<22} n {test['n']:>6} {test['unit'] + 's':<12} effect {test['effect']:+9.3f} {interval:<18}"
-                f" p {test['p']:.4f}  p(Holm) {test['p_holm']:.4f}  {verdict}"
+                f"  {name:<22} n {test['n']:>6} {units:<14} effect {test['effect']:+9.3f} {interval:<18}"
+                f" p {_shown(test['p']):<7} p(Holm) {_shown(test['p_holm']):<7} {verdict}"
             )
     lines.append(
         "effect: difference of the rates in points (bootstrap), errors per segment (mapsswe), utterances wrong "

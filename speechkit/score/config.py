@@ -54,9 +54,7 @@ class CompareConfig(ScoringConfig):
     """What `score compare` tests."""
 
     missing: Literal["error", "delete"] = Field("error", description="a reference without hypothesis")
-    tests: tuple[Test, ...] = Field(
-        ("mapsswe", "bootstrap", "mcnemar", "sign", "wilcoxon"), min_length=1, description="tests to run"
-    )
+    tests: tuple[Test, ...] = Field(("mapsswe", "bootstrap", "mcnemar", "sign", "wilcoxon"), description="tests to run")
     by: str = Field("", description="unit of the sign, Wilcoxon and second bootstrap test, such as speaker")
     alpha: float = Field(0.05, gt=0, lt=1, description="a corrected probability below it counts as a difference")
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
@@ -81,7 +79,7 @@ Metrics = Literal[
 class MultiConfig(Config):
     """What `score multi` counts."""
 
-    metrics: tuple[Metrics, ...] = Field(("cpwer",), min_length=1, description="error rates of conversations")
+    metrics: tuple[Metrics, ...] = Field(("cpwer",), description="error rates of conversations")
     collar_seconds: float = Field(5.0, ge=0, description="tc metrics: how far a word may be from its time")
     missing: Literal["error", "delete", "skip"] = Field("error", description="a session without hypothesis")
     normalize: Path | None = Field(None, description="rule file applied to both sides")

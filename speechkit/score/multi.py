@@ -55,6 +55,8 @@ def score_multi(ref: Path, hyp: Path, config: MultiConfig) -> dict[str, Any]:
     Raises:
         SpeechkitError: a file cannot be read, sessions differ, or turns lack times; ConfigError: meeteval is absent.
     """
+    if not config.metrics:
+        raise ConfigError("there is no metric", expected=f"some of {', '.join(METRICS)}")
     normalizer = read_normalizer(config.normalize, config.case)
     if normalizer.has_alternatives:
         normalizer = _without_alternatives(normalizer, ref, hyp, config)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from speechkit import log
 from speechkit.errors import ConfigError
 from speechkit.score.config import ScoringConfig
 from speechkit.score.lists import join_compounds
@@ -16,8 +17,11 @@ from speechkit.score.nist import Markup
 from speechkit.score.normalize import Normalizer
 from speechkit.score.pieces import cut_channels
 from speechkit.score.timed import pair_stm_ctm
-from speechkit.score.transcripts import guess_format, read_transcripts
+from speechkit.score.transcripts import Transcripts, guess_format, read_transcripts
 from speechkit.score.wer import Scored, score
+
+_NUM_LOOKED_AT = 100
+_MAX_CASE_GAP = 0.5
 
 
 def score_files(
@@ -60,6 +64,7 @@ def score_files(
         else:
             sides = read_transcripts(ref, config.ref_format), read_transcripts(hyp, config.hyp_format)
         sides = normalizers[0].transcripts(sides[0]), normalizers[1].transcripts(sides[1])
+        _warn_of_case(sides)
         cut = [split_plain(side, markup, is_marked=is_marked) for side in sides]
         scored = score(cut[0], cut[1], with_chars=config.unit == "word", **options)
     if is_marked:
@@ -67,6 +72,20 @@ def score_files(
     if config.unit != "word":
         scored = _with_unit_counts(scored, config.unit)
     return _without_compounds(scored) if config.compounds else scored
+
+
+def _warn_of_case(sides: tuple[Transcripts, Transcripts]) -> None:
+    """Say it when one side is written in capitals and the other is not: then nearly every word is wrong."""
+    shares = []
+    for side in sides:
+        texts = "".join(side.text(u) for u in range(min(len(side), _NUM_LOOKED_AT)))
+        letters = [char for char in texts if char.lower() != char.upper()]
+        shares.append(sum(char.isupper() for char in letters) / max(1, len(letters)))
+    if abs(shares[0] - shares[1]) > _MAX_CASE_GAP:
+        log.warn(
+            f"capitals are {100 * shares[0]:.0f} % of the letters of `{sides[0].source}` and {100 * shares[1]:.0f} % "
+            f"of those of `{sides[1].source}`; --case unicode makes all letters small"
+        )
 
 
 def kind_of(path: Path, given: str) -> str:

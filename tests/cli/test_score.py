@@ -126,3 +126,17 @@ def test_fields_to_group_by_must_exist_and_gaps_are_counted(run_speechkit: Run, 
         result = run_speechkit("score", *command, "--by", "age")
         assert result.exit_code == 2 and "no utterance has the field `age`" in result.stderr
         assert "one of prefix, speaker" in result.stderr
+
+
+def test_capitals_on_one_side_only_are_pointed_out(run_speechkit: Run, files: tuple[Path, Path]) -> None:
+    files[0].write_text(files[0].read_text().upper().replace("A ONE", "a ONE").replace("B FOUR", "b FOUR"))
+    result = run_speechkit("score", "wer", *files)
+    assert result.exit_code == 0 and "capitals are 100 %" in result.stderr and "--case unicode" in result.stderr
+    assert "capitals" not in run_speechkit("score", "wer", *files, "--case", "unicode").stderr
+
+
+def test_wrong_choices_are_answered_with_the_right_ones(run_speechkit: Run, files: tuple[Path, Path]) -> None:
+    for command in (("compare", files[0], *files, "--test", "t"), ("multi", *files, "--metric", "der")):
+        result = run_speechkit("score", *command)
+        assert result.exit_code == 2 and "1 problem in" in result.stderr and "hint: see --help" in result.stderr
+    assert run_speechkit("score", "multi", *files, "--metric", ",").exit_code == 2
