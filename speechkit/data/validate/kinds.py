@@ -175,6 +175,7 @@ _ALL = [
         ("speaker-missing", _D, "no speaker", "name one; the id of the utterance, if nothing is known"),
         ("speaker-unknown", _K, "a placeholder instead of speakers: no split by speaker is possible",
          "name the speakers"),
+        ("speaker-characters", _D, "the name of the speaker holds invisible characters", "rename the speaker"),
         ("speaker-spelling", _R, "one speaker in two spellings", "use one"),
         ("speaker-gender", _K, "a speaker of two genders: probably two speakers under one name", "check the speaker"),
         ("speaker-order", _R, "the speaker is no prefix of the id, so that Kaldi's two sort orders differ",

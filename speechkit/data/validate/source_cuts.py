@@ -100,7 +100,7 @@ def _check_cut(item: dict[str, Any], recording: dict[str, Any], source: dict[str
     if item["channel"] != source["channels"][0]:
         raise _Fault("not-a-cut", f"channel {item['channel']!r:.20} is not the first one of its file")
     rate, size = recording["sampling_rate"], recording["num_samples"]
-    if type(rate) is not int or rate <= 0 or rate > 1 << 30 or type(size) is not int or size < 0:
+    if type(rate) is not int or rate <= 0 or rate > 1 << 30 or type(size) is not int or not 0 <= size < 1 << 40:
         raise _Fault("field-value", f"sampling_rate {rate!r:.20}, num_samples {size!r:.20}")
     for name, value in (("start", item["start"]), ("duration", item["duration"]), ("duration", recording["duration"])):
         if not _is_number(value):

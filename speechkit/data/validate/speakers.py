@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from speechkit.data.validate.columns import NO_SPEAKER
 from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
+from speechkit.data.validate.text import show
 
 _PLACEHOLDERS = {"unknown", "unk", "none", "nan", "null", "n/a", "<na>", "-", "?", "undefined", "anonymous"}
+_NOT_PRINTED = re.compile("[\x00-\x1f\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060\ufeff]")
 _NUM_SHOWN = 3
 
 
@@ -24,6 +27,9 @@ def check_speakers(loaded: LoadedSet) -> Iterator[Finding]:
     for name, code in data.speakers.items():
         if name.strip().casefold() in _PLACEHOLDERS:
             yield loaded.of_all("speaker-unknown", "speaker", f"{counts[code]} of {len(data)} utterances", utt_id=name)
+        if _NOT_PRINTED.search(name):
+            for row in np.flatnonzero(codes == code):
+                yield loaded.at("speaker-characters", int(row), "speaker", show(name))
     yield from _check_spelling(loaded, counts.tolist())
     yield from _check_gender(loaded)
     yield from _check_few(loaded, counts.tolist())

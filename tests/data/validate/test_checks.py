@@ -165,6 +165,18 @@ def test_speakers_are_checked_for_what_a_split_needs(tmp_path: Path) -> None:
     assert faults(check(tmp_path / "s", skip=("speakers",))) == []
 
 
+def test_names_of_speakers_must_be_visible(tmp_path: Path) -> None:
+    speakers = {"u00": "a\u00a0b", "u01": "john smith", "u02": "c\x00"}
+    report = check(make_set(tmp_path / "s", texts_of(3), speakers=speakers))
+    assert faults(report) == [("speaker-characters", "u00"), ("speaker-characters", "u02")]
+
+
+def test_spellings_are_one_speaker_only_where_letter_case_means_nothing(tmp_path: Path) -> None:
+    speakers = {f"u{i:02d}": name for i, name in enumerate(["aXy9", "AxY9", "axY9", "S1", "s1", "s1"])}
+    report = check(make_set(tmp_path / "s", texts_of(6), speakers=speakers))
+    assert faults(report) == [("speaker-spelling", "u03")]
+
+
 def test_a_speaker_of_two_genders_is_told(tmp_path: Path) -> None:
     audio = [make_wav(tmp_path / f"{i}.wav", 0.5, frequency=200 + 40 * i) for i in range(4)]
     cuts = [make_cut(f"u{i}", path, gender="m" if i == 2 else "f", text=f"text {i}") for i, path in enumerate(audio)]
