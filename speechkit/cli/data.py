@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli import describe, split, validate
+from speechkit.cli import convert, describe, split, validate
 from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
 
 app = typer.Typer(name="data", help="Prepare corpora and make synthetic ones.", no_args_is_help=True)
+convert.register(app)
 describe.register(app)
 split.register(app)
 validate.register(app)

@@ -28,6 +28,7 @@ class TsvConfig(Config):
     case: Case = Field("keep", description="change the case of the transcripts: keep, lower or upper")
     where: Text = Field("", description=_WHERE)
     check_audio: bool = Field(True, description="compare declared sr, samples and dur with the file, read its end")
+    may_be_empty: Text = Field("", description="columns that may hold nothing, of text and speaker, joined by comma")
 
 
 class FsddConfig(Config):

@@ -100,9 +100,9 @@ def _build(config: PrepareConfig, folder: Path, out: Path, *, num_jobs: int) -> 
     prepare = cast(Prepare, getattr(importlib.import_module(module), function))
     extra: dict[str, Any] = {"recipe": recipe} if recipe else {}
     prepared = prepare(Path(config.source), folder, config.options, num_jobs=num_jobs, **extra)
-    _judge_bad_items(prepared, config.max_bad, out)
+    judge_bad_items(prepared, config.max_bad, out)
     if prepared.bad:
-        _write_bad_items(folder / SKIPPED_FILE, prepared.bad)
+        write_bad_items(folder / SKIPPED_FILE, prepared.bad)
     save_manifests(prepared.cuts, folder, final_folder=out)
     for note in prepared.notes:
         log.warn(note)
@@ -122,15 +122,19 @@ def bad_count_limit(max_bad: str, total: int) -> int:
     return int(match[1]) if match[1] else int(float(match[2]) * total / 100)
 
 
-def _judge_bad_items(prepared: Prepared, max_bad: str, out: Path) -> None:
-    """Stop when too many items are unusable; all of them are listed in `<out>.bad.tsv`."""
+def judge_bad_items(prepared: Prepared, max_bad: str, out: Path) -> None:
+    """Stop when too many items are unusable; all of them are listed in `<out>.bad.tsv`.
+
+    Raises:
+        SpeechkitError: more than `max_bad` are, or none is usable.
+    """
     report = out.with_name(f"{out.name}.bad.tsv")
     report.unlink(missing_ok=True)
     num_bad, total = len(prepared.bad), len(prepared.bad) + len(prepared.cuts)
     if num_bad > bad_count_limit(max_bad, total):
         more = ""
         if num_bad > NUM_SHOWN:
-            _write_bad_items(report, prepared.bad)
+            write_bad_items(report, prepared.bad)
             more = f"; the whole list is in `{report}`"
         raise SpeechkitError(
             f"{num_bad} of {total} items can not be used",
@@ -141,7 +145,8 @@ def _judge_bad_items(prepared: Prepared, max_bad: str, out: Path) -> None:
         raise SpeechkitError("no usable utterance is left", where=[str(item) for item in prepared.bad])
 
 
-def _write_bad_items(path: Path, bad: Sequence[BadItem]) -> None:
+def write_bad_items(path: Path, bad: Sequence[BadItem]) -> None:
+    """The items as a table with the columns where, id and reason."""
     with publish_file(path) as stream:
         stream.write("where\tid\treason\n")
         stream.writelines(f"{item.where}\t{item.utt_id}\t{item.reason}\n" for item in bad)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from lhotse.utils import fastcopy
 
 from speechkit.artifact import publish_file
 from speechkit.data.cut_faults import fault_of
+from speechkit.data.stream import CUTS_FILE as CUTS_FILE
+from speechkit.data.stream import manifest_lines, manifest_path
 from speechkit.errors import SpeechkitError
-
-CUTS_FILE = "cuts.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,19 @@ def load_cuts(path: Path) -> CutSet:
         SpeechkitError: missing, empty, truncated, not JSON, not a cut that we read as it is meant, or an id
             twice; with file:line.
     """
-    if path.is_dir():
-        path = path / CUTS_FILE
-    cuts: dict[str, MonoCut] = {}
-    for number, line in enumerate(_read_lines(path), start=1):
+    path = manifest_path(path)
+    return CutSet(list(_parse_cuts(list(manifest_lines(path)), path)))
+
+
+def iter_cuts(path: Path) -> Iterator[MonoCut]:
+    """The cuts of `load_cuts` one by one, in the memory of their ids; a fault shows when its line is reached."""
+    path = manifest_path(path)
+    return _parse_cuts(manifest_lines(path), path)
+
+
+def _parse_cuts(lines: Iterable[bytes], path: Path) -> Iterator[MonoCut]:
+    ids: set[str] = set()
+    for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}"
         try:
             cut = deserialize_item(orjson.loads(line))
@@ -134,12 +142,12 @@ def load_cuts(path: Path) -> CutSet:
             ) from None
         if fault:
             raise SpeechkitError(fault, where=where, expected="a MonoCut of the first channel of an audio file")
-        if cut.id in cuts:
+        if cut.id in ids:
             raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
-        cuts[cut.id] = _resolve(cut, path.parent)
-    if not cuts:
+        ids.add(cut.id)
+        yield _resolve(cut, path.parent)
+    if not ids:
         raise SpeechkitError(f"`{path}` holds no cuts")
-    return CutSet(list(cuts.values()))
 
 
 def save_cuts(cuts: Iterable[MonoCut], path: Path) -> None:
@@ -197,19 +205,6 @@ def text_of(cut: MonoCut) -> str:
     return str(cut.supervisions[0].text)
 
 
-def _read_lines(path: Path) -> list[bytes]:
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except FileNotFoundError:
-        raise SpeechkitError(f"manifest `{path}` does not exist") from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = "it is truncated" if isinstance(error, EOFError) else str(error)
-        raise SpeechkitError(f"cannot read the manifest `{path}`: {reason}", hint="make it again") from None
-    return data.splitlines()
-
-
 def _save_items(items: Iterable[Any], path: Path) -> None:
     with (
         publish_file(path, "wb") as raw,
@@ -218,6 +213,12 @@ def _save_items(items: Iterable[Any], path: Path) -> None:
     ):
         for item in items:
             stream.write(orjson.dumps(item.to_dict(), default=_plain) + b"\n")
+
+
+def plain_cut(cut: MonoCut) -> dict[str, Any]:
+    """A cut as plain values, as a manifest stores it; lists and dicts are its own."""
+    plain: dict[str, Any] = orjson.loads(orjson.dumps(cut.to_dict(), default=_plain))
+    return plain
 
 
 def _plain(value: object) -> Any:

@@ -26,7 +26,7 @@ def stream_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         SpeechkitError: missing, truncated, or a line is no JSON object; with file:line.
     """
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(manifest_lines(path), start=1):
         where = f"{path}:{number}"
         try:
             row = orjson.loads(line)
@@ -58,7 +58,12 @@ def stream_cuts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise SpeechkitError(f"`{path}` holds no cuts")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def manifest_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, packed or not.
+
+    Raises:
+        SpeechkitError: missing, unreadable or truncated.
+    """
     try:
         with path.open("rb") as raw:
             is_packed = raw.peek(2)[:2] == b"\x1f\x8b"

@@ -1,14 +1,15 @@
 """Corpus `tsv`: a table with path (relative to the table), id, speaker, text; further columns are kept.
 
 `gender` and `lang` go to the supervision's own fields, other columns to its custom fields;
-sr, samples and dur are compared with the audio file.
+sr, samples and dur are compared with the audio file. A row with `start` is the part of its file from there on,
+`dur` seconds long; `recording` names the recording when that is not the id.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,15 @@ from speechkit.audio.io import AudioInfo, audio_info, read_audio
 from speechkit.data.config import TsvConfig
 from speechkit.data.corpora.items import BadItem, Prepared, repeated_ids
 from speechkit.data.corpora.tables import MAX_DIGITS, Row, filter_rows, read_table
-from speechkit.data.store import make_cut
+from speechkit.data.formats.utterance import Utterance, cut_of
+from speechkit.data.store import Word
 from speechkit.errors import SpeechkitError
 
 MANIFEST = "manifest.tsv"
-_WHOLE_NUMBERS = {"age", "digit", "take"}
-_NOT_CUSTOM = {"id", "path", "speaker", "text", "sr", "samples", "dur", "lang"}
+WHOLE_NUMBERS = {"age", "digit", "take"}
+NOT_CUSTOM = {"id", "path", "speaker", "text", "sr", "samples", "dur", "lang", "start", "recording"}
 _DUR_TOLERANCE_SECONDS = 0.02  # tables round
+Tiers = Callable[[Row, AudioInfo], Mapping[str, list[Word]]]
 
 
 def prepare(source: Path, out: Path, config: TsvConfig, *, num_jobs: int) -> Prepared:
@@ -61,42 +64,78 @@ def named_audio(source: Path) -> list[Path]:
     return [_audio_of(row, path.parent) for row in rows if row.get("path")]
 
 
-def cuts_from_rows(rows: list[Row], bad: list[BadItem], folder: Path, *, config: TsvConfig, num_jobs: int) -> Prepared:
-    """One cut per row whose fields and audio are sound; the others join `bad`, with every reason."""
+def cuts_from_rows(
+    rows: list[Row],
+    bad: list[BadItem],
+    folder: Path,
+    *,
+    config: TsvConfig,
+    num_jobs: int,
+    tiers: Tiers | None = None,
+) -> Prepared:
+    """One cut per row whose fields and audio are sound; the others join `bad`, with every reason.
+
+    Args:
+        tiers: gives the alignments of a row, or raises SpeechkitError.
+    """
     bad = bad + repeated_ids((row["id"], row.where) for row in rows if row["id"])
     twice = {item.where for item in bad}
     candidates = [row for row in rows if row.where not in twice]
     cuts: list[MonoCut] = []
     counts: Counter[str] = Counter()
     with ThreadPoolExecutor(num_jobs) as pool:
-        results = pool.map(lambda row: _open_row(row, folder, config), candidates)
-        for row, (info, reasons) in log.track(
+        results = pool.map(lambda row: _open_row(row, folder, config, tiers=tiers), candidates)
+        for row, (info, cut, reasons) in log.track(
             zip(candidates, results, strict=True), "reading headers", total=len(candidates)
         ):
-            if reasons or info is None:
+            if reasons or info is None or cut is None:
                 bad.append(BadItem(row.where, row["id"] or "-", "; ".join(reasons)))
                 continue
             counts["files have more than one channel: the first is used"] += info.num_channels > 1
-            cuts.append(_cut_of_row(row, info, folder, config=config))
+            cuts.append(cut)
     notes = [f"{count} {text}" for text, count in counts.items() if count]
     return Prepared(cuts, bad, notes)
 
 
-def _open_row(row: Row, folder: Path, config: TsvConfig) -> tuple[AudioInfo | None, list[str]]:
-    """The audio header of a row, and every reason why the row is no use."""
-    reasons = [f"empty `{name}`" for name in ("id", "path", "speaker", config.text_column) if not row[name]]
+def _open_row(
+    row: Row, folder: Path, config: TsvConfig, *, tiers: Tiers | None
+) -> tuple[AudioInfo | None, MonoCut | None, list[str]]:
+    """The audio header and the cut of a row, and every reason why the row is no use."""
+    optional = {name.strip() for name in config.may_be_empty.split(",")}
+    needed = ["id", "path", *(name for name in ("speaker", config.text_column) if name not in optional)]
+    reasons = [f"empty `{name}`" for name in needed if not row[name]]
     if " " in row["id"]:
         reasons.append("the id holds a blank")
     if not row["path"]:
-        return None, reasons
+        return None, None, reasons
     path = _audio_of(row, folder)
     try:
         info = check_audio_file(path, read_end=config.check_audio)
+        if config.check_audio:
+            reasons += _mismatches(row, info)
+        place = _place(row, info)
+        found = tiers(row, info) if tiers is not None and not reasons else {}
     except SpeechkitError as error:
-        return None, [*reasons, error.what]
-    if config.check_audio:
-        reasons += _mismatches(row, info)
-    return info, reasons
+        return None, None, [*reasons, error.what]
+    return info, _cut_of_row(row, path, info, config=config, place=place, tiers=found), reasons
+
+
+def _place(row: Row, info: AudioInfo) -> tuple[float, float]:
+    """Start and duration of a row in its file, in seconds.
+
+    Raises:
+        SpeechkitError: they are no times inside the file.
+    """
+    if not row.get("start"):
+        return 0.0, info.duration_seconds
+    try:
+        start, length = float(row["start"]), float(row.get("dur"))
+    except ValueError:
+        raise SpeechkitError(f"`start` and `dur` are not both numbers: {row['start']}, {row.get('dur')}") from None
+    end = start + length
+    if not (0 <= start < end <= info.duration_seconds + _DUR_TOLERANCE_SECONDS):
+        raise SpeechkitError(f"it runs from {start:g} to {end:g} s, the file ends at {info.duration_seconds:g} s")
+    return start, min(length, info.duration_seconds - start)
 
 
 def check_audio_file(path: Path, *, read_end: bool) -> AudioInfo:
@@ -122,7 +161,7 @@ def _mismatches(row: Row, info: AudioInfo) -> Iterator[str]:
         ("dur", info.duration_seconds, _DUR_TOLERANCE_SECONDS),
     ):
         declared = row.get(column)
-        if not declared:
+        if not declared or (row.get("start") and column != "sr"):  # of a part of the file
             continue
         try:
             value = float(declared)
@@ -137,18 +176,31 @@ def _audio_of(row: Row, folder: Path) -> Path:
     return Path(os.path.abspath(folder / row["path"]))
 
 
-def _cut_of_row(row: Row, info: AudioInfo, folder: Path, *, config: TsvConfig) -> MonoCut:
-    return make_cut(
-        row["id"],
-        _audio_of(row, folder),
+def _cut_of_row(
+    row: Row,
+    path: Path,
+    info: AudioInfo,
+    *,
+    config: TsvConfig,
+    place: tuple[float, float],
+    tiers: Mapping[str, list[Word]],
+) -> MonoCut:
+    utterance = Utterance(
+        utt_id=row["id"],
+        recording_id=row.get("recording") or row["id"],
+        audio=path,
         sampling_rate=info.sampling_rate,
-        num_samples=info.num_samples,
+        recording_samples=info.num_samples,
+        start_seconds=place[0],
+        duration_seconds=place[1],
         text=change_case(" ".join(row[config.text_column].split()), config.case),
-        speaker=row["speaker"],
+        speaker=row["speaker"] or None,
         gender=row.get("gender") or None,
         language=row.get("lang") or None,
+        tiers=tiers,
         custom=_custom_fields(row.fields, config.text_column),
     )
+    return cut_of(utterance)
 
 
 def change_case(text: str, case: str) -> str:
@@ -157,5 +209,5 @@ def change_case(text: str, case: str) -> str:
 
 
 def _custom_fields(fields: dict[str, str], text_column: str) -> dict[str, Any]:
-    kept = {k: v for k, v in fields.items() if v and k not in _NOT_CUSTOM and k != text_column}
-    return {k: int(v) if k in _WHOLE_NUMBERS and v.isdecimal() and len(v) <= MAX_DIGITS else v for k, v in kept.items()}
+    kept = {k: v for k, v in fields.items() if v and k not in NOT_CUSTOM and k != text_column}
+    return {k: int(v) if k in WHOLE_NUMBERS and v.isdecimal() and len(v) <= MAX_DIGITS else v for k, v in kept.items()}

@@ -75,7 +75,8 @@ def collect(path: Path, vocabulary: Vocabulary | None = None) -> Collected:
     Raises:
         SpeechkitError: missing, empty, truncated, or a line is no cut; with file:line.
     """
-    seconds, speakers, fields = array("d"), Tally(), {}  # type: ignore[var-annotated]
+    seconds, speakers = array("d"), Tally()
+    fields: dict[str, Tally] = {}
     counter = TextCounter(vocabulary)
     numbers: dict[str, int] = {}  # of speakers
     readings = array("q")

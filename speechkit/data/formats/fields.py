@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 _DECIMALS = 8  # as in manifests
 
@@ -28,3 +29,11 @@ def parse_seconds(text: str) -> float:
 def is_field(text: str) -> bool:
     """True when a text can be a field between blanks: not empty, no white space, NUL, comment or byte order mark."""
     return text.split() == [text] and "\0" not in text and not text.startswith((";;", "\ufeff"))
+
+
+def unused_name(name: str, taken: Collection[str], *, separator: str = " ") -> str:
+    """The name, or with the first number from 2 on that makes it new."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}{separator}{number}", number + 1
+    return free

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from speechkit.artifact import publish_file
-from speechkit.data.formats.fields import seconds_text
+from speechkit.data.formats.fields import seconds_text, unused_name
 from speechkit.data.store import Word
 from speechkit.errors import SpeechkitError
 
@@ -121,7 +121,7 @@ def read_textgrid(path: Path) -> TextGrid:
         num_tiers = int(_numbers(tokens, 1)[0]) if next(tokens) == "<exists>" else 0
         for _ in range(num_tiers):
             name, words = _read_tier(tokens)
-            tiers[_unused(name, tiers)] = words
+            tiers[unused_name(name, tiers)] = words
     except (StopIteration, ValueError) as error:
         reason = str(error) or "it ends too early"
         raise SpeechkitError(f"`{path}` is no TextGrid: {reason}", expected=_EXPECTED) from None
@@ -169,10 +169,3 @@ def _read_tier(tokens: Iterator[str | float]) -> tuple[str, list[Word]]:
         if symbol.strip():
             words.append(Word(symbol, start, round(end[0] - start, 8) if end else 0.0))
     return str(name), words
-
-
-def _unused(name: str, taken: Mapping[str, object]) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name} {number}", number + 1
-    return free
