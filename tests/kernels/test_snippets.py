@@ -94,6 +94,9 @@ def test_words_that_were_spoken_together_join_without_cost() -> None:
         if is_joined:
             assert join_cost(tables, WEIGHTS, token, token + 1, 0) == 0
             assert join_cost(tables, WEIGHTS, token, token, 0) > 0
+            assert join_cost(tables, WEIGHTS, token, token + 1, 800) == 0  # one recording, and a pause hides the rest
+        elif token + 1 < len(tables.joined):
+            assert join_cost(tables, WEIGHTS, token, token + 1, 0) > 0
 
 
 def test_a_join_across_voicing_or_sources_costs_more() -> None:
