@@ -2,8 +2,8 @@
 
 A rule file has one rule per line, `;;` or `#` starts a comment. `from => to` replaces whole words, the longest match
 first; `from => to / left __ right` only between these words. `@lower`, `@nfkc`, `@no-punctuation`, `@split-hyphens`
-switch on what their names say. Files of NIST (`.glm`, or with headers such as `* case_sensitive`) follow their own
-rules, see `glm`. A right side may hold alternatives `{ a / b }`, which need NIST markup.
+switch on what their names say, in any rule file. Files of NIST (`.glm`, or with headers such as `* case_sensitive`)
+follow their own rules, see `glm`. A right side may hold alternatives `{ a / b }`, which need NIST markup.
 """
 
 from __future__ import annotations
@@ -136,8 +136,11 @@ def read_normalizer(path: Path | None, case: str = "keep") -> Normalizer:
     check_bytes(data, path)
     lines = data.decode().splitlines()
     if is_glm(lines, path.name):
-        glm = read_glm(lines, str(path))
-        return replace(found, glm=glm if case == "keep" else glm.ignoring_case())
+        for line in map(str.strip, lines):
+            if line in DIRECTIVES:
+                _read_line(line, found)
+        glm = read_glm(["" if line.strip() in DIRECTIVES else line for line in lines], str(path))
+        return replace(found, glm=glm if found.case == "keep" else glm.ignoring_case())
     bad = []
     for number, line in enumerate(lines, start=1):
         problem = _read_line(line.strip(), found)

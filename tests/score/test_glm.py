@@ -77,6 +77,11 @@ def test_files_of_nist_are_known_by_name_or_header(tmp_path: Path) -> None:
     assert read_normalizer(tmp_path / "made", "ascii").text("UM, Um") == "um, %hesitation"
 
 
+def test_directives_may_stand_in_a_file_of_nist(tmp_path: Path) -> None:
+    (tmp_path / "x.glm").write_text(";;\n@lower\n@split-hyphens\nUH-HUH => YES / [ ] __ [ ]\n")
+    assert read_normalizer(tmp_path / "x.glm").text("Uh-Huh Re-do part-") == "yes re do part-"
+
+
 def test_lines_that_are_no_rules_are_named() -> None:
     with pytest.raises(SpeechkitError, match="3 lines are no rules of a GLM") as caught:
         read_glm([";; x", "A B", "A => B", " => ", ';; INPUT_DEPENDENT_APPLICATION = "("'], "x.glm")
