@@ -13,7 +13,7 @@ from planted_corpus import DEV_TEXTS, Corpus
 
 from speechkit.data.store import load_cuts, text_of
 from speechkit.data.validate.config import ValidateConfig
-from speechkit.data.validate.kinds import KINDS, Remedy
+from speechkit.data.validate.kinds import KINDS
 from speechkit.data.validate.run import validate
 
 ALL = (*FROM_RESEARCH, *OF_OUR_OWN)
@@ -170,8 +170,3 @@ def test_segments_of_a_kaldi_directory_are_kept(validate_command: Callable[..., 
     cuts = load_cuts(out)
     assert [cut.id for cut in cuts] == [utt_id for utt_id in ids if utt_id != ids[3]]
     assert {(cut.start, round(cut.duration, 6)) for cut in cuts} == {(0.05, 0.34)}
-
-
-def test_every_remedy_is_one_that_fix_carries_out() -> None:
-    assert {kind.remedy for kind in KINDS.values()} == set(Remedy)
-    assert all(kind.remedy is not Remedy.DROP for kind in KINDS.values() if not kind.is_fault)
