@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from planted import FROM_RESEARCH, OF_OUR_OWN, Planted
 from planted_corpus import DEV, TEST, TRAIN, Corpus
 
 from speechkit.data.validate.config import ValidateConfig
-from speechkit.data.validate.report import Report
+from speechkit.data.validate.report import Report, as_json
 from speechkit.data.validate.run import validate
 
 ALL = (*FROM_RESEARCH, *OF_OUR_OWN)
@@ -86,3 +88,27 @@ def test_the_command_names_all_forty_and_leaves_with_3(
     again = run_speechkit("data", "validate", *manifests, "--nj", 3, "--json", tmp_path / "3.json")
     assert (again.stdout, again.stderr) == (done.stdout, done.stderr)
     assert (tmp_path / "3.json").read_bytes() == (tmp_path / "1.json").read_bytes()
+
+
+_IN_A_FRESH_PROCESS = """
+import sys
+from pathlib import Path
+import orjson
+from speechkit.data.validate.config import ValidateConfig
+from speechkit.data.validate.report import as_json
+from speechkit.data.validate.run import validate
+result = as_json(validate([Path(p) for p in sys.argv[1:]], ValidateConfig(cache=False)))
+heavy = {"torch", "lhotse", "numba", "scipy"} & set(sys.modules)
+assert not heavy, heavy
+sys.stdout.buffer.write(orjson.dumps(result))
+"""
+
+
+def test_the_answer_does_not_depend_on_the_hashes_of_a_process_and_needs_no_heavy_package(tmp_path: Path) -> None:
+    corpus = Corpus(tmp_path / "corpus")
+    for planted in ALL:
+        planted.plant(corpus)
+    manifests = corpus.write()
+    command = [sys.executable, "-c", _IN_A_FRESH_PROCESS, *map(str, manifests)]
+    there = subprocess.run(command, capture_output=True, check=True).stdout  # Python draws new hashes
+    assert orjson.loads(there) == as_json(validate(manifests, NO_CACHE))
