@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from speechkit.score.bootstrap import rate_interval
-from speechkit.score.intervals import joint_sums, rate_intervals, share_interval, word_intervals
+from speechkit.score.intervals import _kinds, joint_sums, rate_intervals, share_interval, word_intervals
 from speechkit.score.summary import summarise
 from speechkit.score.transcripts import from_texts
 from speechkit.score.wer import Scored, score
@@ -51,3 +51,11 @@ def test_shares_and_listed_words_have_intervals() -> None:
     found = word_intervals(noisy(200), {"one"}, **OPTIONS)
     low, high = found["biased_wer"] or (0.0, 0.0)
     assert low < 20 < high and found["unbiased_wer"] is not None
+
+
+def test_rows_are_counted_whether_they_fit_into_one_number_or_not() -> None:
+    rows = np.random.default_rng(5).integers(0, 3, (50, 3))
+    for scale in (1, 1 << 30):
+        kinds, frequency = _kinds(rows * scale)
+        expected = np.unique(rows * scale, axis=0, return_counts=True)
+        assert kinds.tolist() == expected[0].tolist() and frequency.tolist() == expected[1].tolist()
