@@ -102,7 +102,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         here = Path(place)
         for sizes in ({"dev": "0", "test": "10%"}, {"dev": "10%", "test": "10%"}):
-            for lists in (1, 3, 12):
+            for lists in (1, 3):
                 line = measure(f"prompts in {lists} lists", lambda n=lists: prompts(n), here, **sizes)
                 print(json.dumps(line | sizes), flush=True)
         for size in (100_000, count):

@@ -5,6 +5,7 @@ Texts are one group when they are heard alike (`text_key`) and, if wanted, when 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ _DIGITS = str.maketrans(
         for digit, word in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
     }
 )
+_DIGIT = re.compile("[0-9]")
+_ASCII_HEARD = "".join((prompt_key(chr(code)) or " ") if code < 128 else " " for code in range(256)).encode()
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15))
 _ANY_WORD = np.uint64(0x2545F4914F6CDD1D)
 ALONE = "\0"  # first character of the value of an utterance that shares its key with no other
@@ -33,7 +36,11 @@ ALONE = "\0"  # first character of the value of an utterance that shares its key
 
 def heard_words(text: str) -> list[str]:
     """The words of a text without case, punctuation and apostrophes; digits are words: `Room 12!` -> room one two."""
-    return prompt_key(text).translate(_DIGITS).replace("'", "").split()
+    if text.isascii():  # the same at once
+        heard = text.encode().translate(_ASCII_HEARD, b"'").decode()
+    else:
+        heard = prompt_key(text).replace("'", "")
+    return (heard.translate(_DIGITS) if _DIGIT.search(heard) else heard).split()
 
 
 def text_key(text: str) -> str:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechkit.data.split.keys import ALONE, field_value, in_order_of_appearance, join_near, make_groups, text_key
+from speechkit.data.split.keys import (
+    ALONE,
+    field_value,
+    heard_words,
+    in_order_of_appearance,
+    join_near,
+    make_groups,
+    text_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,12 @@ def test_texts_that_are_heard_alike_have_one_key(one: str, other: str) -> None:
 @pytest.mark.parametrize("one, other", [("light", "lights"), ("room 12", "room 13"), ("caf\u00e9", "cafe"), ("?", "!")])
 def test_texts_that_are_not_heard_alike_have_two_keys(one: str, other: str) -> None:
     assert text_key(one) != text_key(other)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=30))
+def test_plain_texts_are_heard_as_others(text: str) -> None:
+    # a character beyond ASCII that is not heard takes the other way
+    assert heard_words(text) == heard_words(f"{text} \u2013".replace("`", "^")) or "`" in text
 
 
 def test_groups_do_not_depend_on_the_order_of_the_utterances() -> None:
