@@ -71,7 +71,7 @@ def wer(
         Path | None, typer.Option(metavar="FILE", help="Words of interest: their WER and that of all others.")
     ] = None,
     nbest: Annotated[Path | None, typer.Option(metavar="FILE", help="JSONL with id and nbest: oracle WER.")] = None,
-    lists: Annotated[int, typer.Option(metavar="N", help="Print the N most frequent errors of each kind.")] = 0,
+    lists: Annotated[int, typer.Option(metavar="N", min=0, help="Print the N most frequent errors of each kind.")] = 0,
     allow_overlap: AllowOverlap = False,
     nj: NumJobs = 1,
     seed: Seed = 0,
