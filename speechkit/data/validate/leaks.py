@@ -15,6 +15,7 @@ import numpy as np
 from speechkit.data.validate.duplicates import audio_keys
 from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
+from speechkit.data.validate.speakers import is_placeholder
 from speechkit.data.validate.text import show
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -68,7 +69,7 @@ def _check_recordings(first: LoadedSet, second: LoadedSet, told: set[int]) -> It
 
 
 def _check_speakers(first: LoadedSet, second: LoadedSet) -> Iterator[Finding]:
-    names = [name for name in first.data.speakers if name in second.data.speakers]
+    names = [name for name in first.data.speakers if name in second.data.speakers and not is_placeholder(name)]
     counts = [np.bincount(s.data["speaker"][s.data["speaker"] >= 0]) for s in (first, second)]
     found = []
     for name in names:

@@ -25,7 +25,7 @@ def check_speakers(loaded: LoadedSet) -> Iterator[Finding]:
         yield loaded.at("speaker-missing", int(row), "speaker")
     counts = np.bincount(codes[codes >= 0], minlength=len(data.speakers))
     for name, code in data.speakers.items():
-        if name.strip().casefold() in _PLACEHOLDERS:
+        if is_placeholder(name):
             yield loaded.of_all("speaker-unknown", "speaker", f"{counts[code]} of {len(data)} utterances", utt_id=name)
         if _NOT_PRINTED.search(name):
             for row in np.flatnonzero(codes == code):
@@ -33,6 +33,11 @@ def check_speakers(loaded: LoadedSet) -> Iterator[Finding]:
     yield from _check_spelling(loaded, counts.tolist())
     yield from _check_gender(loaded)
     yield from _check_few(loaded, counts.tolist())
+
+
+def is_placeholder(name: str) -> bool:
+    """True for a word such as `unknown`, which names nobody."""
+    return name.strip().casefold() in _PLACEHOLDERS
 
 
 def main_spellings(loaded: LoadedSet) -> dict[str, str]:

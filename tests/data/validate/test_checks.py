@@ -242,6 +242,11 @@ def test_sets_that_share_nothing_have_no_leak_and_shared_things_are_named(tmp_pa
     assert faults(check(first, tmp_path / "c", skip=("leaks",))) == []
 
 
+def test_a_placeholder_is_no_speaker_that_two_sets_share(tmp_path: Path) -> None:
+    sets = [make_set(tmp_path / name, {f"{name}1": f"text {name}"}, speakers={f"{name}1": "Unknown"}) for name in "ab"]
+    assert [kind for kind, _ in faults(check(*sets))] == ["speaker-unknown", "speaker-unknown"]
+
+
 def test_parts_of_one_recording_in_two_sets_are_a_leak(tmp_path: Path) -> None:
     corpus = Corpus(tmp_path / "corpus")
     train = corpus.write()[0]
