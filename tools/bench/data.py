@@ -6,6 +6,7 @@ Usage: data.py [NUM_CUTS] [text|audio]...
 
 from __future__ import annotations
 
+import gzip
 import json
 import resource
 import sys
@@ -26,8 +27,6 @@ WORDS = "the a of and to in is you that it he was for on are as with his they at
 
 def write_manifest(path: Path, num_cuts: int) -> None:
     """Cuts as `data prepare` writes them: texts of 3 to 20 words, 500 speakers, word times in every tenth."""
-    import gzip
-
     generator = np.random.default_rng(0)
     words = WORDS.split()
     lengths, picks = generator.integers(3, 21, num_cuts), generator.integers(0, len(words), (1000, 20))
@@ -44,11 +43,10 @@ def cut_of(i: int, tokens: list[str], *, with_times: bool) -> dict[str, object]:
     seconds = size / RATE
     times = [[token, round(0.5 * k, 3), 0.4] for k, token in enumerate(tokens)]
     supervision = {"id": utt_id, "recording_id": utt_id, "start": 0.0, "duration": seconds, "channel": 0}
-    supervision |= {"text": " ".join(tokens), "language": "en", "speaker": speaker, "gender": "f" if i % 2 else "m"}
+    supervision |= {"text": " ".join(tokens), "language": "en", "speaker": speaker, "gender": "fm"[i % 2]}
     supervision |= {"custom": {"split": "train", "age": i % 60}} | (
         {"alignment": {"word": times}} if with_times else {}
     )
-    supervision["gender"] = "f" if i % 500 % 2 else "m"
     source = {"type": "file", "channels": [0], "source": f"/corpora/large/audio/{speaker}/{utt_id}.flac"}
     recording = {"id": utt_id, "sources": [source], "sampling_rate": RATE, "num_samples": size, "duration": seconds}
     cut = {"id": utt_id, "start": 0.0, "duration": seconds, "channel": 0, "supervisions": [supervision]}
