@@ -19,9 +19,14 @@ validate.register(app)
 
 @app.command()
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="tsv, fsdd, fsdd-strings, so762, kaldi or lhotse:NAME.")],
+    corpus: Annotated[
+        str, typer.Argument(help="tsv, kaldi, lhotse:NAME, or a corpus by name: librispeech, torgo, ... (see README).")
+    ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder or file the corpus lies in.")],
     out: Out,
+    download: Annotated[
+        bool, typer.Option("--download", help="First fetch the corpus into SRC, where that is free.")
+    ] = False,
     max_bad: Annotated[str, typer.Option(help="Skip up to so many unusable items: a count or a share (1%).")] = "0",
     num_jobs: NumJobs = 1,
     overrides: Set = [],  # noqa: B006
@@ -29,14 +34,18 @@ def prepare(
     force: Force = False,
 ) -> None:
     """Read a corpus and write recordings, supervisions and cuts (.jsonl.gz) into the folder --out."""
-    from speechkit.config import show_config as describe
+    from speechkit.config import show_config as describe_config
     from speechkit.data.config import PrepareConfig
-    from speechkit.data.prepare import corpus_options, prepare_corpus
+    from speechkit.data.prepare import corpus_name, corpus_options, prepare_corpus
 
     options = corpus_options(corpus, overrides)
     if show_config:
-        print(describe(options), end="")
+        print(describe_config(options), end="")
         return
+    if download:
+        from speechkit.data.download import download as fetch
+
+        fetch(corpus_name(corpus), source)
     config = PrepareConfig(corpus=corpus, source=str(source.resolve()), max_bad=max_bad, options=options)
     prepare_corpus(config, out, num_jobs=num_jobs, force=force)
 

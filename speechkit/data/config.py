@@ -31,6 +31,52 @@ class TsvConfig(Config):
     may_be_empty: Text = Field("", description="columns that may hold nothing, of text and speaker, joined by comma")
 
 
+class CorpusConfig(Config):
+    """A corpus that is told by its folders and file names."""
+
+    case: Case = Field("keep", description="change the case of the transcripts: keep, lower or upper")
+    punctuation: Literal["keep", "drop"] = Field("keep", description="drop: only letters, digits and inner apostrophes")
+    where: Text = Field("", description=_WHERE)
+    check_audio: bool = Field(True, description="read the last sample of each file, so that truncated ones show")
+
+
+class CapitalsConfig(CorpusConfig):
+    """A corpus whose transcripts are in capitals."""
+
+    case: Case = Field("lower", description="change the case of the transcripts: keep, lower or upper")
+
+
+class TimitConfig(CorpusConfig):
+    """TIMIT: sentences with word and phone times."""
+
+    case: Case = Field("lower", description="change the case of the transcripts: keep, lower or upper")
+    punctuation: Literal["keep", "drop"] = Field("drop", description="drop: only letters, digits and inner apostrophes")
+
+
+class TorgoConfig(CorpusConfig):
+    """TORGO: two microphones recorded each utterance."""
+
+    mic: Literal["head", "array", "both"] = Field("head", description="microphone; both gives each utterance twice")
+
+
+class UaSpeechConfig(CapitalsConfig):
+    """UASpeech: up to eight microphones recorded each word."""
+
+    variant: Text = Field("original", description="folder below audio/: original, noisereduce or normalized")
+
+
+class CommonVoiceConfig(CorpusConfig):
+    """Common Voice: the tables to read."""
+
+    splits: Text = Field("train,dev,test", description="tables joined by comma; of a clip in several the first counts")
+
+
+class SapConfig(CorpusConfig):
+    """Speech Accessibility Project."""
+
+    text: Literal["transcript", "prompt"] = Field("transcript", description="what was said, or what was to be read")
+
+
 class FsddConfig(Config):
     """Free spoken digits: isolated words, six speakers."""
 
@@ -107,12 +153,27 @@ class PrepareConfig(Config):
 
 
 CORPUS_CONFIGS: dict[str, type[Config]] = {
+    "an4": CapitalsConfig,
+    "barista": CorpusConfig,
+    "cmu_arctic": CorpusConfig,
+    "commonvoice": CommonVoiceConfig,
+    "dspspeech20": CorpusConfig,
+    "fluent_speech_commands": CorpusConfig,
     "fsdd": FsddConfig,
     "fsdd-strings": FsddStringsConfig,
     "kaldi": KaldiConfig,
+    "l2_arctic": CorpusConfig,
     "lhotse": LhotseConfig,
+    "librispeech": CapitalsConfig,
+    "mini_librispeech": CapitalsConfig,
+    "sap": SapConfig,
     "so762": So762Config,
+    "speech_commands": CorpusConfig,
+    "timit": TimitConfig,
+    "torgo": TorgoConfig,
     "tsv": TsvConfig,
+    "uaspeech": UaSpeechConfig,
+    "yesno": CorpusConfig,
 }
 
 

@@ -23,12 +23,27 @@ from speechkit.data.store import load_cuts, save_manifests
 from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError
 
 CORPORA = {
+    "an4": "speechkit.data.corpora.an4:prepare",
+    "barista": "speechkit.data.corpora.barista:prepare",
+    "cmu_arctic": "speechkit.data.corpora.arctic:prepare_cmu",
+    "commonvoice": "speechkit.data.corpora.commonvoice:prepare",
+    "dspspeech20": "speechkit.data.corpora.dspspeech20:prepare",
+    "fluent_speech_commands": "speechkit.data.corpora.fluent_speech_commands:prepare",
     "fsdd": "speechkit.data.corpora.fsdd:prepare",
     "fsdd-strings": "speechkit.data.corpora.fsdd_strings:prepare",
     "kaldi": "speechkit.data.corpora.kaldi:prepare",
+    "l2_arctic": "speechkit.data.corpora.arctic:prepare_l2",
     "lhotse": "speechkit.data.corpora.lhotse_recipe:prepare",
+    "librispeech": "speechkit.data.corpora.librispeech:prepare",
+    "mini_librispeech": "speechkit.data.corpora.librispeech:prepare",
+    "sap": "speechkit.data.corpora.sap:prepare",
     "so762": "speechkit.data.corpora.so762:prepare",
+    "speech_commands": "speechkit.data.corpora.speech_commands:prepare",
+    "timit": "speechkit.data.corpora.timit:prepare",
+    "torgo": "speechkit.data.corpora.torgo:prepare",
     "tsv": "speechkit.data.corpora.tsv:prepare",
+    "uaspeech": "speechkit.data.corpora.uaspeech:prepare",
+    "yesno": "speechkit.data.corpora.yesno:prepare",
 }
 SKIPPED_FILE = "skipped.tsv"
 Prepare = Callable[..., Prepared]
@@ -40,7 +55,7 @@ def corpus_options(corpus: str, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: unknown corpus, key or value.
     """
-    kind, colon, recipe = corpus.partition(":")
+    kind, colon, recipe = corpus_name(corpus).partition(":")
     if kind not in CORPORA or (kind == "lhotse") != bool(colon and recipe):
         known = [f"{name}:NAME" if name == "lhotse" else name for name in CORPORA]
         near = difflib.get_close_matches(corpus, known, n=3, cutoff=0.4)
@@ -49,6 +64,13 @@ def corpus_options(corpus: str, overrides: Sequence[str]) -> Config:
             expected=f"one of {', '.join(known)}",
         )
     return load_config(CORPUS_CONFIGS[kind], None, overrides)
+
+
+def corpus_name(name: str) -> str:
+    """The name as it stands in `CORPORA`: dashes and underscores are the same."""
+    kind, colon, recipe = name.partition(":")
+    same = {known.replace("-", "_"): known for known in CORPORA}
+    return same.get(kind.replace("-", "_"), kind) + colon + recipe
 
 
 def prepare_corpus(config: PrepareConfig, out: Path, *, num_jobs: int = 1, force: bool = False) -> None:
@@ -90,24 +112,27 @@ def _audio_elsewhere(corpus: str, source: Path) -> list[Path]:
     """Audio that the source names but does not hold, so that its changes show, too."""
     if corpus.startswith("lhotse:"):
         return []
+    corpus = corpus_name(corpus)
     paths = kaldi.named_audio(source) if corpus == "kaldi" else tsv.named_audio(source)
     return [path for path in paths if not path.is_relative_to(source.resolve())]
 
 
 def _build(config: PrepareConfig, folder: Path, out: Path, *, num_jobs: int) -> None:
-    kind, _, recipe = config.corpus.partition(":")
+    kind, _, recipe = corpus_name(config.corpus).partition(":")
     module, _, function = CORPORA[kind].partition(":")
     prepare = cast(Prepare, getattr(importlib.import_module(module), function))
     extra: dict[str, Any] = {"recipe": recipe} if recipe else {}
     prepared = prepare(Path(config.source), folder, config.options, num_jobs=num_jobs, **extra)
     judge_bad_items(prepared, config.max_bad, out)
-    if prepared.bad:
-        write_bad_items(folder / SKIPPED_FILE, prepared.bad)
+    if prepared.bad or prepared.left_out:
+        write_bad_items(folder / SKIPPED_FILE, [*prepared.bad, *prepared.left_out])
     save_manifests(prepared.cuts, folder, final_folder=out)
     for note in prepared.notes:
         log.warn(note)
     done = f"prepared {len(prepared.cuts)} utterances, skipped {len(prepared.bad)}"
-    log.info(done + (f": reasons in {out / SKIPPED_FILE}" if prepared.bad else ""))
+    if prepared.left_out:
+        done += f", left out {len(prepared.left_out)} items of the corpus that are no utterances with a text"
+    log.info(done + (f": reasons in {out / SKIPPED_FILE}" if prepared.bad or prepared.left_out else ""))
 
 
 def bad_count_limit(max_bad: str, total: int) -> int:

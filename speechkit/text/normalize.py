@@ -13,14 +13,18 @@ def prompt_key(text: str) -> str:
 
     Two texts with the same key differ in nothing that is heard. A text of punctuation alone has an empty key.
     """
-    if text.isascii():
-        folded = text.lower()
-    else:
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).casefold())
-    if not folded.replace(" ", "").isalnum():
-        folded = "".join(c if c in _INSIDE_WORDS or _is_heard(c) else " " for c in folded)
-        return " ".join(filter(None, (word.strip(_INSIDE_WORDS) for word in folded.split())))
-    return " ".join(folded.split())
+    folded = text.translate(_APOSTROPHES)
+    if not text.isascii():
+        folded = unicodedata.normalize("NFKC", folded)
+    return without_punctuation(unicodedata.normalize("NFKC", folded.casefold()))
+
+
+def without_punctuation(text: str) -> str:
+    """The text with punctuation as blanks (apostrophes inside words stay), single blanks, and its case."""
+    if not text.replace(" ", "").isalnum():
+        text = "".join(c if c in _INSIDE_WORDS or _is_heard(c) else " " for c in text.translate(_APOSTROPHES))
+        return " ".join(filter(None, (word.strip(_INSIDE_WORDS) for word in text.split())))
+    return " ".join(text.split())
 
 
 def _is_heard(character: str) -> bool:

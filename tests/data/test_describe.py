@@ -83,7 +83,12 @@ def test_durations_speakers_and_fields_are_counted(train: Path) -> None:
         {"value": "a", "num_utterances": 6, "hours": round(9 / 3600, 6)},
     ]
     assert found["fields"]["sampling_rate"]["values"][0]["value"] == "16000"
-    assert found["fields"]["take"] == {"num_without_value": 1, "num_values": 24, "values": None}
+    assert found["fields"]["take"] == {
+        "num_without_value": 1,
+        "num_values": 24,
+        "range": None,
+        "values": None,
+    }
 
 
 def test_texts_are_measured_and_judged(train: Path) -> None:
@@ -202,9 +207,12 @@ def test_the_parts_add_up(
 
 
 def test_many_values_of_a_field_are_counted_not_listed(tmp_path: Path) -> None:
-    rows = [row(k, "a", "s", path=f"file{k}", half=str(k % 600)) for k in range(1200)]
+    rows = [row(k, "a", "s", path=f"file{k}", half=str(k % 600), level=k % 50 + 0.5) for k in range(1200)]
     found = describe(write(tmp_path / "m.jsonl.gz", rows))["fields"]
-    assert found["path"] == {"num_without_value": 0, "num_values": None, "values": None}
+    assert found["path"]["num_values"] is None
+    assert found["path"]["values"] is None
+    assert found["level"]["range"] == [0.5, 49.5]
+    assert found["level"]["values"] is None
     assert found["half"]["num_values"] == 600
     assert found["half"]["values"] is not None
 

@@ -32,12 +32,14 @@ class Prepared:
     Args:
         cuts: usable utterances in the order of the source.
         bad: unusable ones, all of them; what happens to them is not the corpus' decision.
+        left_out: what the corpus holds by design and is no utterance with a text; listed, never counted as a fault.
         notes: counted remarks for the log, such as files of which only the first channel is used.
     """
 
     cuts: list[MonoCut] = field(default_factory=list)
     bad: list[BadItem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: list[BadItem] = field(default_factory=list)
 
 
 def repeated_ids(ids: Iterable[tuple[str, str]]) -> list[BadItem]:

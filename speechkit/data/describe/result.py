@@ -5,7 +5,8 @@ Shares and rates are in 0..1, times in the unit of their name. Keys are never re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -90,8 +91,24 @@ def _field(tally: Tally, num_utterances: int) -> dict[str, Any]:
         shown = [
             {"value": name, "num_utterances": int(number), "hours": total / 3600} for name, (number, total) in ordered
         ]
-    number = None if values is None else len(values)
-    return {"num_without_value": num_utterances - tally.utterances, "num_values": number, "values": shown}
+    measured = _range(values) if values is not None else None
+    return {
+        "num_without_value": num_utterances - tally.utterances,
+        "num_values": None if values is None else len(values),
+        "range": measured,
+        "values": None if measured else shown,
+    }
+
+
+def _range(values: Mapping[str, object]) -> list[float] | None:
+    """Lowest and highest value of a field of many numbers, not all whole ones: a measure, which groups nothing."""
+    if len(values) <= _MIN_NAMES or all(name.lstrip("-").isdecimal() for name in values):
+        return None
+    try:
+        numbers = [float(name) for name in values]
+    except ValueError:
+        return None
+    return [min(numbers), max(numbers)] if all(map(math.isfinite, numbers)) else None
 
 
 def _most_frequent(texts: Texts) -> list[dict[str, Any]]:

@@ -155,4 +155,6 @@ def _field_text(name: str, field: dict[str, Any]) -> str:
 
 def _many(field: dict[str, Any]) -> str:
     number = field["num_values"]
+    if field["range"]:
+        return f"{number} numbers from {field['range'][0]:g} to {field['range'][1]:g}"
     return f"more than {MAX_VALUES} values" if number is None else f"{number} values, most of one utterance"
