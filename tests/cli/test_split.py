@@ -217,13 +217,34 @@ def test_like_wants_a_split(run_speechkit: Run, shared_prompts: Path, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dev", ["0", "10%"])
-def test_a_corpus_like_the_speech_accessibility_project(run_speechkit: Run, tmp_path: Path, dev: str) -> None:
+@pytest.mark.parametrize("dev, curve", [("0", "--curve"), ("10%", "--measure=utterances")])
+def test_a_corpus_like_the_speech_accessibility_project(
+    run_speechkit: Run, tmp_path: Path, dev: str, curve: str
+) -> None:
     corpus = write_corpus(tmp_path / "sap.jsonl.gz", prompts(500, 2400, 140))
-    done = run_speechkit("data", "split", corpus, "--dev", dev, "--test", "10%", "--max-lost", "50%", "--curve",
-        "--out", tmp_path / "s", "--json", tmp_path / "s.json")  # fmt: skip
+    options = ("--dev", dev, "--test", "10%", "--max-lost", "50%", curve, "--json", tmp_path / "s.json")
+    done = run_speechkit("data", "split", corpus, *options, "--out", tmp_path / "s")
     assert done.exit_code == 0, done.stderr
     sizes = check_split(tmp_path / "s", 336_000, "speaker", "text")
     assert sizes["test"] == pytest.approx(33_600, rel=0.1)
     report = json.loads((tmp_path / "s.json").read_text())
-    assert report["left_out"]["share"] < 0.6 * report["left_out"]["random_share"] and len(report["curve"]) >= 5
+    assert report["left_out"]["share"] < 0.6 * report["left_out"]["random_share"]
+    assert ("curve" in report) == (curve == "--curve")
+
+
+@pytest.mark.slow
+def test_a_corpus_like_common_voice(run_speechkit: Run, tmp_path: Path) -> None:
+    gen = np.random.default_rng(0)
+    speakers, texts = np.arange(1, 10_000), np.arange(1, 40_000)
+    pairs = (
+        gen.choice(len(speakers), 200_000, p=speakers**-1.0 / (speakers**-1.0).sum()),
+        gen.choice(len(texts), 200_000, p=texts**-0.8 / (texts**-0.8).sum()),
+    )
+    corpus = write_corpus(tmp_path / "crowd.jsonl.gz", pairs)
+    options = ("--dev", "3%", "--test", "3%", "--json", tmp_path / "s.json")
+    done = run_speechkit("data", "split", corpus, *options, "--out", tmp_path / "s")
+    assert done.exit_code == 0, done.stderr
+    sizes = check_split(tmp_path / "s", 200_000, "speaker", "text")
+    assert [sizes["dev"], sizes["test"]] == pytest.approx([6000, 6000], rel=0.1)
+    left = json.loads((tmp_path / "s.json").read_text())["left_out"]
+    assert left["share"] < 0.4 * left["random_share"]
