@@ -32,6 +32,7 @@ def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / "train.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_losses_do_not_depend_on_the_number_of_workers(tones: Path, conf: Path, plan: Path, tmp_path: Path) -> None:
     for workers in (0, 2):
         out = tmp_path / f"exp{workers}"
