@@ -89,8 +89,9 @@ def needed_keys(keys: Sequence[Groups]) -> list[Groups]:
 
 
 def _lies_inside(fine: Groups, coarse: Groups) -> bool:
-    pairs = np.unique(fine.codes * len(coarse.names) + coarse.codes)
-    return len(pairs) == len(fine.names)
+    home = np.zeros(len(fine.names), np.int64)
+    home[fine.codes] = coarse.codes
+    return bool((home[fine.codes] == coarse.codes).all())
 
 
 def group_sides(groups: Ints, cell_sides: Sides, weights: Floats, num_groups: int) -> Sides:

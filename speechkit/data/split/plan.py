@@ -14,7 +14,7 @@ from speechkit.data.split.pack import DEV, FREE, LEFT_OUT, SIDES, TEST, Floats, 
 from speechkit.data.split.search import Found, Problem, search
 from speechkit.errors import SpeechkitError
 
-MIN_STARTS, MAX_STARTS = 9, 60
+MIN_STARTS, MAX_STARTS = 6, 60
 _CELLS_PER_START = 300_000  # small problems can afford more starts
 MAX_STRATA = 30
 _WHOLE_SLACK = 0.05  # sizes so near to those asked for are good enough to leave nothing out
