@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from speechkit.errors import SpeechkitError
+from speechkit.score.transcripts import split_words
 
 _HEADER = re.compile(r"^\*\s*(name|desc|format|max_nrules|copy_no_hit|case_sensitive)\b", re.IGNORECASE)
 _ONLY_FOR = re.compile(r'^;;\s+INPUT_DEPENDENT_APPLICATION\s*=\s*"([^"]*)"')
@@ -85,7 +86,7 @@ class Glm:
         """The rewritten text, words separated by single spaces; `(two words)` are optional one by one."""
         if not self._by_source:
             return text
-        spaced = " " + " ".join(text.replace("(", "( ").replace(")", " )").split()) + " "
+        spaced = " " + " ".join(split_words(text.replace("(", "( ").replace(")", " )"))) + " "
         cased = self._cased(spaced)
         out, at = [], 0
         for match in self._pattern.finditer(cased):
@@ -93,7 +94,7 @@ class Glm:
             out.append(self._target(cased, match))
             at = match.end()
         out.append(spaced[at:] if self.copies else "")
-        return " ".join(_OPTIONAL.sub(_each_optional, "".join(out)).split())
+        return " ".join(split_words(_OPTIONAL.sub(_each_optional, "".join(out))))
 
     def _target(self, cased: str, match: re.Match[str]) -> str:
         begin, end = match.span()

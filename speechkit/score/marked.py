@@ -12,7 +12,7 @@ from speechkit.score.nist import NO_WORD, Markup, Step, align_marked, align_netw
 from speechkit.score.normalize import Normalizer
 from speechkit.score.pieces import Piece
 from speechkit.score.timed import Item
-from speechkit.score.transcripts import Transcripts, from_texts
+from speechkit.score.transcripts import Transcripts, from_texts, split_words
 from speechkit.score.units import split_transcripts
 from speechkit.score.wer import Scored, score
 
@@ -58,13 +58,13 @@ def align_by_time(piece: Piece, normalizers: tuple[Normalizer, Normalizer], mark
 def _normalised(item: Item, normalizer: Normalizer) -> Iterator[TimedWord]:
     """The words and marks of an item; words that a rule makes of one share its time."""
     words = iter(item.words)
-    for token in item.text.split():
+    for token in split_words(item.text):
         if item.num_lines > 1 and token in ("{", "/", "}"):
             yield token, *_NO_TIME
             continue
         word, start, end = next(words)
         text = normalizer.text(word) if word != NO_WORD else word
-        yield from _spread(text, start, end) if "{" in text else _share(text.split(), start, end)
+        yield from _spread(text, start, end) if "{" in text else _share(split_words(text), start, end)
 
 
 def _spread(text: str, start: float, end: float) -> Iterator[TimedWord]:
@@ -72,7 +72,7 @@ def _spread(text: str, start: float, end: float) -> Iterator[TimedWord]:
     parts = text.replace("{", " ").replace("}", " ").split("/")
     for number, part in enumerate(parts):
         yield "/" if number else "{", *_NO_TIME
-        yield from _share(part.split(), start, end)
+        yield from _share(split_words(part), start, end)
     yield "}", *_NO_TIME
 
 

@@ -14,7 +14,7 @@ from speechkit.kernels.edit import align_words
 from speechkit.score.bootstrap import rate_interval
 from speechkit.score.intervals import rounded
 from speechkit.score.summary import percent
-from speechkit.score.transcripts import check_bytes, read_bytes
+from speechkit.score.transcripts import check_bytes, read_bytes, split_words
 from speechkit.score.wer import Scored
 
 _EXPECTED = '{"id": ..., "nbest": [text, ...]} or {"id": ..., "nbest": [{"text": ..., "rank": 1}, ...]}'
@@ -87,7 +87,7 @@ def oracle(
         log.warn(f"{num_extra} n-best lists of `{source}` belong to no scored utterance and are left out")
     lists = [nbest[name] for name in scored.ids]
     refs = [scored.ref_words(u) for u, texts in enumerate(lists) for _ in texts]
-    errors = align_words(refs, [t.split() for texts in lists for t in texts], ties=scored.ties).counts.sum(axis=1)
+    errors = align_words(refs, [split_words(t) for texts in lists for t in texts], ties=scored.ties).counts.sum(axis=1)
     begins = np.cumsum([0, *map(len, lists)])[:-1]
     best = np.minimum.reduceat(errors, begins)
     num_words = scored.words[:, 3]

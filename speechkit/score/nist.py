@@ -76,7 +76,7 @@ def parse(text: str, markup: Markup, where: str = "") -> Network:
 def _add(network: Network, text: str, entry: list[int], markup: Markup, where: str) -> list[int]:
     at = 0
     while at < len(text):
-        if text[at].isspace():
+        if text[at] <= " ":
             at += 1
         elif text[at] == "{":
             end = _closing(text, at, where)
@@ -85,7 +85,7 @@ def _add(network: Network, text: str, entry: list[int], markup: Markup, where: s
             at = end + 1
         else:
             end = at
-            while end < len(text) and not text[end].isspace():
+            while end < len(text) and text[end] > " ":
                 end += 1
             entry = _add_word(network, text[at:end], entry, markup)
             at = end

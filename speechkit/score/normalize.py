@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from speechkit.errors import SpeechkitError
 from speechkit.score.glm import Glm, is_glm, read_glm
-from speechkit.score.transcripts import Transcripts, check_bytes, read_bytes
+from speechkit.score.transcripts import Transcripts, check_bytes, read_bytes, split_words
 
 DIRECTIVES = ("@lower", "@nfkc", "@no-punctuation", "@split-hyphens")
 _CONTEXT = re.compile(r"/([^/{}]*?)_{2,}([^/{}]*)$")
@@ -71,10 +71,10 @@ class Normalizer:
             text = unicodedata.normalize("NFKC", text)
         text = self._small(text)
         if self.no_punctuation:
-            text = " ".join(filter(None, map(strip_punctuation, text.split())))
+            text = " ".join(filter(None, map(strip_punctuation, split_words(text))))
         if self.glm is not None:
             text = self._small(self.glm.text(text))
-        words = text.split()
+        words = split_words(text)
         if self.rules:
             words = self._replace(words)
         return " ".join(_HYPHEN.sub(" ", word) if self.split_hyphens else word for word in words)

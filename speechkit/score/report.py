@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from speechkit.score.overlap import mark, train_overlap
 from speechkit.score.run import score_files
 from speechkit.score.seen_unseen import is_seen, seen_unseen
 from speechkit.score.summary import by_field, summarise
-from speechkit.score.transcripts import check_bytes, read_bytes, read_transcripts
+from speechkit.score.transcripts import check_bytes, read_bytes, read_transcripts, split_words
 from speechkit.score.units import NAMES as UNIT_NAMES
 from speechkit.score.units import split_text, split_transcripts
 from speechkit.score.wer import Scored
@@ -96,7 +97,7 @@ def _read_words(path: Path, normalizer: Normalizer) -> frozenset[str]:
     data = read_bytes(path)
     check_bytes(data, path)
     clean = normalizer.for_input("txt", "ref")
-    found = frozenset(word for line in data.decode().splitlines() for word in clean.text(line).split())
+    found = frozenset(word for line in data.decode().splitlines() for word in split_words(clean.text(line)))
     if not found:
         raise SpeechkitError(f"`{path}` holds no words", expected="words, separated by spaces or line ends")
     return found
@@ -235,7 +236,9 @@ def columns(words: Sequence[tuple[str, str | None, str | None]]) -> str:
 
 
 def check_limit(result: dict[str, Any], limit: float | None) -> None:
-    """Raises CheckFailed when the word error rate is above `limit` percent."""
+    """Raises CheckFailed when the word error rate is above `limit` percent, ConfigError when that is no number."""
+    if limit is not None and math.isnan(limit):
+        raise ConfigError("--fail-above nan is no limit", expected="a rate in percent, such as 5")
     if limit is not None and result["wer"] > limit:
         raise CheckFailed(
             f"the {UNIT_NAMES[result['unit']]} error rate is {result['wer']:.2f} %, above {limit:g} %",

@@ -39,6 +39,9 @@ def score_files(
         SpeechkitError: a file cannot be read, or the ids differ; ConfigError: options that do not fit the files.
     """
     kinds = [kind_of(path, kind) for path, kind in ((ref, config.ref_format), (hyp, config.hyp_format))]
+    _refuse_unclear(
+        (ref, kinds[0], config.ref_format, "--ref-format"), (hyp, kinds[1], config.hyp_format, "--hyp-format")
+    )
     normalizers = normalizer.for_input(kinds[0], "ref"), normalizer.for_input(kinds[1], "hyp")
     markup = Markup(fragments=config.fragments, optional=config.optional, unit=config.unit)
     is_marked = _is_marked(config, kinds[0], normalizers)
@@ -57,7 +60,7 @@ def score_files(
         scored = score_pieces(pieces, sources, normalizers, markup, is_marked=is_marked, ties=config.ties)
         if by_time:
             found = {u: align_by_time(piece, normalizers, markup) for u, piece in enumerate(pieces)}
-            return scored.with_alignments(found)
+            scored, is_marked = scored.with_alignments(found), False  # markup was read on the way
     else:
         if kinds[0] == "stm":
             sides = pair_stm_ctm(ref, hyp, missing=config.missing)
@@ -72,6 +75,16 @@ def score_files(
     if config.unit != "word":
         scored = _with_unit_counts(scored, config.unit)
     return _without_compounds(scored) if config.compounds else scored
+
+
+def _refuse_unclear(*sides: tuple[Path, str, str, str]) -> None:
+    """Refuse `.txt` files: ids taken for words would be counted as right words, and lines joined by their number."""
+    for path, kind, given, option in sides:
+        if kind == "lines" and given == "auto":
+            raise ConfigError(
+                f"`{path}` may hold utterance ids before the texts, or texts only",
+                hint=f"{option} text for lines `id words`, {option} lines for lines without ids",
+            )
 
 
 def _warn_of_case(sides: tuple[Transcripts, Transcripts]) -> None:

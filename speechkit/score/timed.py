@@ -18,7 +18,7 @@ import numpy as np
 
 from speechkit import log
 from speechkit.errors import SpeechkitError
-from speechkit.score.transcripts import Transcripts, check_bytes, from_texts, read_bytes
+from speechkit.score.transcripts import Transcripts, check_bytes, from_texts, read_bytes, split_words
 
 Channel = tuple[str, str]
 IGNORED = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING")
@@ -81,7 +81,7 @@ def read_ctm(path: Path) -> dict[Channel, list[Item]]:
     faults: list[str] = []
     open_at: dict[Channel, tuple[int, list[list[tuple[str, float, float]]]]] = {}
     for number, line in _lines(path):
-        parts = line.split()
+        parts = split_words(line)
         channel, mark = (parts[0], parts[1].lower() if len(parts) > 1 else ""), "".join(parts[4:5]).upper()
         if mark == "<ALT_BEGIN>":
             open_at[channel] = (number, [[]])
@@ -218,8 +218,13 @@ def pair_stm_ctm(ref: Path, hyp: Path, *, missing: str = "error") -> tuple[Trans
 def check_channels(
     ref: dict[Channel, list[Item]], hyp: dict[Channel, list[Item]], paths: tuple[Path, Path], missing: str
 ) -> None:
-    """Refuse channels that one side lacks, unless `missing` is not `error`."""
-    if missing != "error" or set(ref) == set(hyp):
+    """Refuse channels that one side lacks, or count them if `missing` is not `error`."""
+    if set(ref) == set(hyp):
+        return
+    if missing != "error":
+        action = "counted as deletions" if missing == "delete" else "left out"
+        num_lost, num_extra = len(set(ref) - set(hyp)), len(set(hyp) - set(ref))
+        log.warn(f"{num_lost} channels without hypothesis {action}; {num_extra} channels without reference left out")
         return
     lost = [f"{paths[0]}:{ref[c][0].line}  {' '.join(c)}  not in {paths[1]}" for c in sorted(set(ref) - set(hyp))]
     extra = [f"{paths[1]}:{hyp[c][0].line}  {' '.join(c)}  not in {paths[0]}" for c in sorted(set(hyp) - set(ref))]

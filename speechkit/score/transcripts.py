@@ -89,8 +89,7 @@ class Transcripts:
 
     def words(self, utterance: int) -> list[str]:
         """The words of one utterance."""
-        packed = self.data[self.starts[utterance] : self.ends[utterance]].tobytes()
-        return [word.decode() for word in packed.translate(_CONTROL_TO_SPACE).split()]
+        return _words_of(self.data[self.starts[utterance] : self.ends[utterance]].tobytes())
 
     def text(self, utterance: int) -> str:
         """The text of one utterance, words separated by single spaces."""
@@ -104,6 +103,15 @@ class Transcripts:
         """The same utterances with other texts."""
         data, starts, ends = _pack(texts)
         return replace(self, data=data, starts=starts, ends=ends, id_spans=None, names=self.ids)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text; other spaces than those of ASCII, such as the no-break space, are parts of words."""
+    return _words_of(text.encode())
+
+
+def _words_of(packed: bytes) -> list[str]:
+    return [word.decode() for word in packed.translate(_CONTROL_TO_SPACE).split()]
 
 
 def _split(lines: npt.NDArray[np.uint8]) -> list[str]:

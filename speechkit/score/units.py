@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from speechkit.score.transcripts import Transcripts
+from speechkit.score.transcripts import Transcripts, split_words
 
 NAMES = {"word": "word", "char": "character", "mixed": "mixed"}
 _MIXED = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f]")
@@ -23,7 +23,7 @@ def split_word(word: str, unit: str) -> list[str]:
 
 def split_text(text: str, unit: str) -> str:
     """The units of a text, separated by spaces."""
-    return text if unit == "word" else " ".join(part for word in text.split() for part in split_word(word, unit))
+    return text if unit == "word" else " ".join(part for word in split_words(text) for part in split_word(word, unit))
 
 
 def split_transcripts(texts: Transcripts, unit: str, *, keep: list[bool] | None = None) -> Transcripts:

@@ -125,3 +125,22 @@ def test_words_that_rules_split_share_the_time(tmp_path: Path, run_speechkit: Ru
             "0",
         )
         assert result.exit_code == 0, result.stderr
+
+
+def test_channels_left_out_are_counted(tmp_path: Path, run_speechkit: Run) -> None:
+    (tmp_path / "r.stm").write_text("f A s 0 1 a\ng A s 0 1 b\n")
+    (tmp_path / "r.ctm").write_text("f A 0 1 a\ng A 0 1 b\n")
+    (tmp_path / "h.ctm").write_text("f A 0 1 a\nh A 0 1 lost\n")
+    for ref in ("r.stm", "r.ctm"):
+        result = run_speechkit("score", "wer", tmp_path / ref, tmp_path / "h.ctm", "--missing", "delete")
+        assert result.exit_code == 0
+        assert "1 channels without hypothesis counted as deletions; 1 channels without reference" in result.stderr
+
+
+def test_compound_words_are_joined_when_words_are_aligned_by_time(tmp_path: Path, run_speechkit: Run) -> None:
+    (tmp_path / "r.ctm").write_text("f A 0 1 car\nf A 1 1 port\n")
+    (tmp_path / "h.ctm").write_text("f A 0 2 carport\n")
+    command = ("score", "wer", tmp_path / "r.ctm", tmp_path / "h.ctm", "--by-time", "--fail-above", "0")
+    assert run_speechkit(*command).exit_code == 3
+    assert run_speechkit(*command, "--compounds").exit_code == 0
+    assert run_speechkit(*command[:-1], "nan").exit_code == 2

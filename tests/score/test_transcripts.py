@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,3 +92,36 @@ def test_a_missing_file_and_a_folder_without_transcripts_are_named(tmp_path: Pat
         read_transcripts(tmp_path / "text")
     with pytest.raises(SpeechkitError, match="holds no transcripts"):
         read_transcripts(tmp_path)
+
+
+def test_a_no_break_space_is_part_of_a_word_whatever_is_done_to_the_text(
+    tmp_path: Path, run_speechkit: Callable[..., Any]
+) -> None:
+    text = "a one\u00a0two x\n"
+    write(tmp_path, "text", text.encode())
+    write(tmp_path, "nbest", '{"id": "a", "nbest": ["one\u00a0two x"]}\n'.encode())
+    write(tmp_path, "r.stm", "f A s 0 2 one\u00a0two x\n".encode())
+    write(tmp_path, "h.ctm", "f A 0 1 one\u00a0two\nf A 1 1 x\n".encode())
+    write(tmp_path, "rules", b"y => z\n")
+    runs = [("text", "text", "--nbest", "nbest"), ("text", "text", "--case", "unicode"), ("r.stm", "h.ctm")]
+    runs += [("r.stm", "h.ctm", "--normalize", "rules"), ("h.ctm", "h.ctm", "--by-time")]
+    for run in runs:
+        names = [str(tmp_path / part) if (tmp_path / part).is_file() else part for part in run]
+        result = run_speechkit("score", "wer", *names, "--json", tmp_path / "out.json")
+        assert result.exit_code == 0, result.stderr
+        found = json.loads((tmp_path / "out.json").read_text())
+        assert (found["num_ref_words"], found["num_hyp_words"], found["wer"]) == (2, 2, 0.0), run
+        assert found.get("oracle", found)["wer"] == 0.0
+
+
+def test_plain_text_files_are_scored_only_when_it_is_said_what_they_hold(
+    tmp_path: Path, run_speechkit: Callable[..., Any]
+) -> None:
+    write(tmp_path, "ref.txt", b"a one\nb two\n")
+    write(tmp_path, "hyp.txt", b"b two\na one\n")
+    command = ["score", "wer", tmp_path / "ref.txt", tmp_path / "hyp.txt", "--fail-above", "0"]
+    result = run_speechkit(*command)
+    assert result.exit_code == 2 and "--ref-format text" in result.stderr
+    assert "--hyp-format text" in run_speechkit(*command, "--ref-format", "text").stderr
+    assert run_speechkit(*command, "--ref-format", "text", "--hyp-format", "text").exit_code == 0
+    assert run_speechkit(*command, "--ref-format", "lines", "--hyp-format", "lines").exit_code == 3
