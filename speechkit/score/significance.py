@@ -29,7 +29,8 @@ def normal_p(z: float) -> float:
 def mapsswe(errors_a: Counts, errors_b: Counts, *, level: float = 0.95) -> dict[str, Any]:
     """Matched pairs on the errors of each segment; n is the number of segments, effect the mean difference.
 
-    The interval is that of the normal approximation which the test itself rests on.
+    The interval is that of the normal approximation which the test itself rests on. Where all segments differ by the
+    same there is no z (sc_stats prints 0); p is then the exact one of permuted signs.
     """
     difference = (errors_a - errors_b).astype(np.float64)
     n = len(difference)
@@ -38,7 +39,8 @@ def mapsswe(errors_a: Counts, errors_b: Counts, *, level: float = 0.95) -> dict[
     z = mean / spread if spread > 0 else 0.0
     reach = NormalDist().inv_cdf((1 + level) / 2) * spread
     found = {"unit": "segment", "n": n, "effect": mean, "interval": [mean - reach, mean + reach], "level": level}
-    return {**found, "statistic": z, "p": normal_p(z)}
+    p = normal_p(z) if spread or not mean else 2.0 ** (1 - n)
+    return {**found, "statistic": z, "p": p}
 
 
 def mcnemar(wrong_a: npt.NDArray[np.bool_], wrong_b: npt.NDArray[np.bool_], *, level: float = 0.95) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def test_mapsswe_is_a_paired_z_test() -> None:
     z = difference.mean() / (difference.std(ddof=1) / 2)
     assert found["statistic"] == pytest.approx(z) and found["p"] == pytest.approx(math.erfc(z / math.sqrt(2)))
     assert mapsswe(np.array([1, 1]), np.array([1, 1]))["p"] == 1.0
+    assert mapsswe(np.ones(30, np.int64), np.zeros(30, np.int64))["p"] == pytest.approx(2 / 2**30)
 
 
 def test_small_samples_have_exact_probabilities() -> None:
