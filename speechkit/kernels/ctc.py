@@ -1,7 +1,7 @@
 """Connectionist temporal classification: loss with gradient, state posteriors, exact forced alignment.
 
 Graves et al. 2006, "Connectionist Temporal Classification". The inner loops are in
-`kernels/ctc_lattice.py`. Needs only numpy, torch (1.13 or newer) and numba.
+`kernels/ctc_lattice.py`, alignment in `kernels/ctc_align.py`. Needs only numpy, torch (1.13 or newer) and numba.
 """
 
 from __future__ import annotations
@@ -18,13 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from speechkit.errors import SpeechkitError
-from speechkit.kernels import ctc_lattice
-
-# Up to this many trellis cells alignment keeps every back pointer; above, two pruned passes need less memory.
-MAX_FULL_CELLS = 4_000_000
-FIRST_BEAM = 30.0
-BEAM_GROWTH = 4.0
-MAX_BEAM = 1e5
+from speechkit.kernels import ctc_align, ctc_lattice
 
 
 class Alignment(NamedTuple):
@@ -130,8 +124,7 @@ def forced_align(
     Raises:
         SpeechkitError: an utterance has fewer frames than tokens plus repeats, or no path with a finite
             log-prob; the message lists positions in the batch.
-    Cost: O(T U) time and 2 T U bytes for short utterances. Long ones: a beam search gives a lower bound L,
-        then a second pass keeps the states with alpha + sum of the later frames' maxima >= L.
+    Cost: O(T U) time and T U bytes for short utterances; see `ctc_align.align_tokens` for long ones.
     Source: Graves et al. 2006, section 4.1.  Test: brute force for T, U <= 4, torchaudio, k2.
     """
     frames, tokens = _checked_batch(log_probs_BTV, num_frames_B, tokens_BU, num_tokens_B, blank_id)
@@ -141,10 +134,10 @@ def forced_align(
     end_frames = np.full_like(start_frames, -1)
     scores = np.zeros(len(tokens))
     for b, tokens_U in enumerate(tokens):
-        states_T, scores[b] = _align_one(values[b, : frames[b]], _state_labels(tokens_U, blank_id))
-        position = np.arange(len(tokens_U)) * 2 + 1
-        start_frames[b, : len(tokens_U)] = np.searchsorted(states_T, position, side="left")
-        end_frames[b, : len(tokens_U)] = np.searchsorted(states_T, position, side="right")
+        path = ctc_align.align_tokens(values[b, : frames[b]], tokens_U, blank_id=blank_id)
+        start_frames[b, : len(tokens_U)] = path.start_frames_U
+        end_frames[b, : len(tokens_U)] = path.end_frames_U
+        scores[b] = path.log_prob
     lost = np.flatnonzero(~np.isfinite(scores))
     if len(lost):
         raise SpeechkitError(
@@ -198,27 +191,6 @@ def _one_loss(
         target = torch.from_numpy(grad_TV)[:num_frames]
         target.index_add_(1, torch.from_numpy(tokens_U), torch.from_numpy(-gamma_TS[:, 1::2]).to(target.dtype))
     return -total
-
-
-def _align_one(values_TV: NDArray[np.float32], labels_S: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-    """State of each frame on the best path, and the path's log probability."""
-    num_frames = len(values_TV)
-    states_T = np.zeros(num_frames, dtype=np.int64)
-    if num_frames == 0:
-        return states_T, 0.0
-    floor_T = np.full(num_frames, -np.inf)
-    if num_frames * len(labels_S) <= MAX_FULL_CELLS:
-        return states_T, float(ctc_lattice.best_path(values_TV, labels_S, floor_T, np.inf, states_T))
-    beam, bound = FIRST_BEAM, -math.inf
-    while bound == -math.inf and beam < MAX_BEAM:
-        bound = float(ctc_lattice.best_path(values_TV, labels_S, floor_T, beam, states_T))
-        beam *= BEAM_GROWTH
-    # no path that drops below this in frame t can overtake the bound with the best label of each later frame
-    best_T = values_TV.max(axis=1).astype(np.float64)
-    floor_T[:-1] = bound - np.cumsum(best_T[:0:-1])[::-1]
-    floor_T[-1] = bound
-    floor_T -= 1e-6 * (1.0 + abs(bound)) if math.isfinite(bound) else 0.0
-    return states_T, float(ctc_lattice.best_path(values_TV, labels_S, floor_T, np.inf, states_T))
 
 
 def _checked_batch(

@@ -1,4 +1,4 @@
-"""Inner loops of CTC: forward, posteriors, best path.  `kernels/ctc.py` is the interface.
+"""Inner loops of CTC: forward and posteriors.  `kernels/ctc.py` is the interface.
 
 One utterance at a time, float64 sums over float32 or float64 log-probs (T, V).  States s = 0 .. 2U: even
 ones are blanks, state 2u + 1 is token u; labels_S holds the label of each.  Graves et al. 2006.
@@ -70,60 +70,3 @@ def occupation(log_probs_TV: LogProbs, labels_S: Ints, alpha_TS: Floats, total: 
             if s + 2 < num_states and s % 2 == 1 and labels_S[s] != labels_S[s + 2]:
                 skip = out_S[s + 2]
             beta_S[s] = _log_add3(out_S[s], step, skip)
-
-
-@njit(cache=True, nogil=True)
-def best_path(log_probs_TV: LogProbs, labels_S: Ints, floor_T: Floats, beam: float, states_T: Ints) -> float:
-    """Viterbi over a window of states that only loses, at its two ends, states below the limit.
-
-    The limit of frame t is floor_T[t] or the best state minus beam, whichever is higher.
-    Writes the state of each frame and returns the path's log probability, -inf when none was found.
-    Ties: stay, then one state on, then two; at the end the last blank.
-    """
-    num_frames, num_states = log_probs_TV.shape[0], labels_S.shape[0]
-    old = np.full(num_states + 4, -np.inf)  # old[s + 2]: two cells of air at both ends
-    new = np.full(num_states + 4, -np.inf)
-    old[2] = log_probs_TV[0, labels_S[0]]
-    if num_states > 1:
-        old[3] = log_probs_TV[0, labels_S[1]]
-    first, last = 0, min(1, num_states - 1)
-    firsts_T = np.zeros(num_frames, np.int64)
-    offsets_T = np.zeros(num_frames, np.int64)
-    moves = np.empty(1 << 16, np.uint8)
-    used = 0
-    for t in range(1, num_frames):
-        first = max(first, num_states - 2 - 2 * (num_frames - 1 - t))  # must still reach the end
-        last = min(last + 2, num_states - 1)
-        while used + last - first + 1 > moves.shape[0]:
-            moves = np.concatenate((moves, np.empty_like(moves)))
-        firsts_T[t], offsets_T[t] = first, used
-        best = -np.inf
-        for s in range(first, last + 1):
-            score, move = old[s + 2], 0
-            if old[s + 1] > score:
-                score, move = old[s + 1], 1
-            if s % 2 == 1 and old[s] > score and labels_S[s] != labels_S[s - 2]:
-                score, move = old[s], 2
-            score += log_probs_TV[t, labels_S[s]]
-            new[s + 2] = score
-            moves[used + s - first] = move
-            best = max(best, score)
-        used += last - first + 1
-        limit = max(floor_T[t], best - beam)
-        while first < last and new[first + 2] < limit:
-            first += 1
-        while last > first and new[last + 2] < limit:
-            last -= 1
-        new[first : first + 2] = -np.inf
-        new[last + 3 : last + 5] = -np.inf
-        old, new = new, old
-    s = num_states - 1
-    if s > 0 and old[s + 1] > old[s + 2]:
-        s -= 1
-    score = old[s + 2]
-    if score > -np.inf:
-        for t in range(num_frames - 1, -1, -1):
-            states_T[t] = s
-            if t > 0:
-                s -= moves[offsets_T[t] + s - firsts_T[t]]
-    return float(score)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speechkit.errors import SpeechkitError
-from speechkit.kernels import ctc, ctc_lattice
+from speechkit.kernels import ctc, ctc_align, ctc_lattice, ctc_viterbi
 
 NUM_LABELS = 4
 
@@ -200,8 +200,8 @@ def test_pruned_alignment_of_long_audio_is_the_full_one(scale: float, monkeypatc
         tokens = torch.randint(1, 6, (25,), generator=torch.Generator().manual_seed(seed)).tolist()
         full = ctc.forced_align(*one(values, tokens))
         with monkeypatch.context() as patch:
-            patch.setattr(ctc, "MAX_FULL_CELLS", 0)
-            patch.setattr(ctc, "FIRST_BEAM", 0.5)  # too narrow for some: the beam must grow
+            patch.setattr(ctc_align, "MAX_FULL_CELLS", 0)
+            patch.setattr(ctc_align, "FIRST_BEAM", 0.5)  # too narrow for some: the beam must grow
             pruned = ctc.forced_align(*one(values, tokens))
         assert all(torch.equal(x, y) for x, y in zip(full, pruned, strict=True))
 
@@ -256,7 +256,7 @@ def test_required_frames_is_the_least_that_gives_a_finite_loss(tokens: list[int]
 
 def test_warm_compiles_the_types_that_training_and_alignment_use() -> None:
     ctc.warm()
-    kernels = (ctc_lattice.forward, ctc_lattice.occupation, ctc_lattice.best_path)
+    kernels = (ctc_lattice.forward, ctc_lattice.occupation, ctc_viterbi.best_path)
     compiled = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
     values = random_log_probs(6, 4).requires_grad_()
     ctc.ctc_loss(*one(values, [1, 2])).sum().backward()
