@@ -108,10 +108,7 @@ def wer(
         },
     )
     scored, result = report.report(ref, hyp, config, num_threads=nj)
-    print(report.table(result))
-    if lists:
-        print(report.lists_table(result, lists))
-    if json is not None:
+    if json is not None:  # files come first: a closed pipe ends the command at the first print
         write_json(json, result)
     if align is not None:
         report.write_alignment(align, scored)
@@ -119,6 +116,9 @@ def wer(
         from speechkit.score.page import write_page
 
         write_page(html, scored, result, audio=audio)
+    print(report.table(result))
+    if lists:
+        print(report.lists_table(result, lists))
     report.check_limit(result, fail_above)
 
 
@@ -162,9 +162,9 @@ def compare(
     if test:
         values["tests"] = tuple(test.split(","))
     result = comparison.compare_files(ref, hyps, build_config(CompareConfig, values))
-    print(comparison.table(result))
     if json is not None:
         write_json(json, result)
+    print(comparison.table(result))
 
 
 @app.command()
@@ -196,6 +196,6 @@ def multi(
     values |= {"missing": missing, "normalize": normalize, "case": case, "ci_level": ci}
     values |= {"num_replicates": replicates, "seed": seed}
     result = score_multi(ref, hyp, build_config(MultiConfig, values))
-    print(table(result))
     if json is not None:
         write_json(json, result)
+    print(table(result))

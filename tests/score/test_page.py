@@ -108,3 +108,18 @@ def test_audio_may_come_from_other_cuts_and_must_exist(
     result = run_speechkit(*command)
     assert result.exit_code == 0 and "no players" in result.stderr and "a.wav` does not exist" in result.stderr
     assert run_speechkit(*command, "--audio", cuts).exit_code == 1
+
+
+def test_files_are_written_though_nobody_reads_the_table(
+    run_speechkit: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(result: dict[str, Any]) -> str:
+        raise BrokenPipeError
+
+    for module in ("report", "compare"):
+        monkeypatch.setattr(f"speechkit.score.{module}.table", closed)
+    (tmp_path / "text").write_text("a one two\nb one\n")
+    sides = [tmp_path / "text"] * 2
+    run_speechkit("score", "wer", *sides, "--json", tmp_path / "w", "--html", tmp_path / "p", "--align", tmp_path / "a")
+    run_speechkit("score", "compare", *sides, tmp_path / "text", "--json", tmp_path / "c")
+    assert all((tmp_path / name).stat().st_size for name in "wpac")
