@@ -63,6 +63,22 @@ def _highest(blank: Floats, token: Floats) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _shrink(blank: Floats, token: Floats, first: int, last: int, limit: float) -> tuple[int, int]:
+    while first < last and blank[first + 1] < limit and token[first + 1] < limit:
+        first += 1
+    while last > first and blank[last + 1] < limit and token[last + 1] < limit:
+        last -= 1
+    return first, last
+
+
+@njit(cache=True, nogil=True)
+def _with_room(moves: Flags, size: int) -> Flags:
+    while size > moves.shape[0]:
+        moves = np.concatenate((moves, np.empty_like(moves)))
+    return moves
+
+
+@njit(cache=True, nogil=True)
 def _leave_out_words(
     blank: Floats,
     new_blank: Floats,
@@ -70,7 +86,7 @@ def _leave_out_words(
     cost: float,
     emissions: tuple[float, float],
     moves: Flags,
-    window: Ints,
+    window: tuple[int, int, int, int],
 ) -> None:
     """Jumps from the blank before a word to the blank after it; window: first and last cell now and before."""
     first, last, old_first, old_last = window
@@ -130,19 +146,17 @@ def best_path(
     has_filler, may_skip = filler_T.shape[0] > 0, skip_cost > -np.inf
     is_pruned = beam < np.inf or floor_T[num_frames - 1] > -np.inf
     # cell u lies at u + 1: a cell of air at both ends
-    blank, token = np.full(num_tokens + 3, -np.inf), np.full(num_tokens + 3, -np.inf)
-    new_blank, new_token = np.full(num_tokens + 3, -np.inf), np.full(num_tokens + 3, -np.inf)
-    emission = np.empty(num_tokens + 3)
+    cells = np.full((5, num_tokens + 3), -np.inf)
+    blank, token, new_blank, new_token, emission = cells[0], cells[1], cells[2], cells[3], cells[4]
     blank[1] = max(log_probs_TV[0, blank_id], filler_T[0]) if has_filler else log_probs_TV[0, blank_id]
     if num_tokens > 0:
         token[2] = log_probs_TV[0, labels_U[1]]
     first, last = 0, min(1, num_tokens)
-    window = np.zeros(4, np.int64)
     firsts_T, offsets_T = np.zeros(num_frames, np.int64), np.zeros(num_frames, np.int64)
     moves = np.empty(_START_MOVES, np.uint8)
     used = 0
     for t in range(1, num_frames):
-        window[2:] = first, last
+        old_first, old_last = first, last
         if may_skip:
             blank[last + 2 : reach_U[last] + 2] = -np.inf
             token[last + 2 : reach_U[last] + 2] = -np.inf
@@ -152,11 +166,9 @@ def best_path(
             last = min(last + 1, num_tokens)
         if last < first:
             return -np.inf
-        window[:2] = first, last
         size = last - first + 1
-        while used + size > moves.shape[0]:
-            moves = np.concatenate((moves, np.empty_like(moves)))
         firsts_T[t], offsets_T[t] = first, used
+        moves = _with_room(moves, used + size)
         now, before = slice(first + 1, last + 2), slice(first, last + 1)
         row_V, move = log_probs_TV[t], moves[used : used + size]
         used += size
@@ -171,24 +183,20 @@ def best_path(
                 new_blank[u + 1] += (filler_T[t] - own) * is_edge_U[u]
         if may_skip:
             other = filler_T[t] if has_filler else -np.inf
-            _leave_out_words(blank, new_blank, starts_U, skip_cost, (own, other), move, window)
+            _leave_out_words(
+                blank, new_blank, starts_U, skip_cost, (own, other), move, (first, last, old_first, old_last)
+            )
         if is_pruned:
             limit = floor_T[t]
             if beam < np.inf:
                 limit = max(limit, _highest(new_blank[now], new_token[now]) - beam)
-            while first < last and new_blank[first + 1] < limit and new_token[first + 1] < limit:
-                first += 1
-            while last > first and new_blank[last + 1] < limit and new_token[last + 1] < limit:
-                last -= 1
+            first, last = _shrink(new_blank, new_token, first, last, limit)
         new_blank[first], new_token[first] = -np.inf, -np.inf
         new_blank[last + 2], new_token[last + 2] = -np.inf, -np.inf
         blank, new_blank, token, new_token = new_blank, blank, new_token, token
-    place = 2 * num_tokens
-    score = blank[num_tokens + 1]
+    place, score = 2 * num_tokens, blank[num_tokens + 1]
     if token[num_tokens + 1] > score:
         place, score = place - 1, token[num_tokens + 1]
-    if last < num_tokens:
-        return -np.inf
-    if score > -np.inf:
+    if last == num_tokens and score > -np.inf:
         _backtrace(place, moves, firsts_T, offsets_T, starts_U, places_T)
-    return float(score)
+    return float(score) if last == num_tokens else -np.inf
