@@ -71,12 +71,13 @@ def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: I
     step = min(m, max(1, _SEGMENT_CELLS // width))
     num_segments = (m + step - 1) // step
     directions = np.empty((step, width), np.int8)
-    starts = np.empty((num_segments, n + 1 if num_segments > 1 else 0), np.int32)
+    starts = np.empty((num_segments, width + 1 if num_segments > 1 else 0), np.int32)  # the band of a row
     above = np.arange(n + 1).astype(np.int32) * np.int32(GAP_COST)
     here = np.full(n + 1, _FAR, np.int32)
     for i in range(1, m + 1):
         if num_segments > 1 and (i - 1) % step == 0:
-            starts[(i - 1) // step] = above
+            low, high = max(0, i - 1 - reach[0]), min(n, i - 1 + reach[1])
+            starts[(i - 1) // step, : high + 1 - low] = above[low : high + 1]
         _row(ref[i - 1], hyp, i, reach, above, here, directions[(i - 1) % step])
         above, here = here, above
     cost = above[n]
@@ -89,7 +90,8 @@ def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: I
     for spot in range(num_segments - 1, -1, -1):
         begin = spot * step
         if spot < num_segments - 1:
-            above[:] = starts[spot]
+            low, high = max(0, begin - reach[0]), min(n, begin + reach[1])
+            above[low : high + 1] = starts[spot, : high + 1 - low]
             for i in range(begin + 1, begin + step + 1):
                 _row(ref[i - 1], hyp, i, reach, above, here, directions[i - 1 - begin])
                 above, here = here, above
@@ -101,7 +103,7 @@ def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: I
 def align_weighted(ref: Ints, hyp: Ints, ops: Ops, counts: Ints) -> int:
     """Align one pair as sclite does; returns the first index of `ops` written.
 
-    Cost: O(m * band) time; 4 MiB of directions and a row of costs per segment.
+    Cost: O(m * band) time; 4 MiB of directions and a band of costs per segment.
     """
     spare = 30 + (ref.size >> 4)
     while True:

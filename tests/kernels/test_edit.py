@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -151,3 +153,29 @@ def test_empty_sides_are_deletions_and_insertions() -> None:
 def test_an_unknown_tie_rule_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown tie rule"):
         align_words([["a"]], [["a"]], ties="best")
+
+
+LONG_PAIR = """
+import resource, sys
+import numpy as np
+from speechkit.kernels.edit import align_ids
+
+gen = np.random.default_rng(0)
+ref = gen.integers(0, 20000, 100_000).astype(np.int32)
+hyp = ref.copy()
+hyp[gen.random(len(hyp)) < 0.03] = 7
+hyp = np.delete(hyp, gen.integers(0, len(hyp), 1000))
+few = np.array([0, 10])
+align_ids(ref[:10], few, hyp[:10], few, vocab_size=20000, ties=sys.argv[1])  # compiled and warm
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ends = [np.array([0, len(words)]) for words in (ref, hyp)]
+align_ids(ref, ends[0], hyp, ends[1], vocab_size=20000, ties=sys.argv[1])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ties", ["kaldi", "rapidfuzz", "sclite"])
+def test_a_pair_of_100_000_words_takes_at_most_100_mb(ties: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LONG_PAIR, ties], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 100
