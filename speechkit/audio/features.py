@@ -65,6 +65,25 @@ def log_mel(
     return log_BTF * mask_BT1, num_frames_B
 
 
+def log_mel_of_recording(samples_S: Tensor, config: FeatureConfig, *, block_frames: int = 20_000) -> Tensor:
+    """The features (T, F) that `log_mel` gives a whole recording, in the memory of one block for the spectra."""
+    total = num_frames(len(samples_S), config)
+    plain = config.model_copy(update={"normalize": "none"})
+    hop, margin = config.hop_samples, -(-_fft_size(config) // (2 * config.hop_samples))
+    blocks = []
+    for first in range(0, total, block_frames):
+        start = max(0, first - margin)
+        end = min(len(samples_S), (first + block_frames + margin) * hop)
+        block_S = samples_S[start * hop : end]
+        log_TF = log_mel(block_S[None], torch.tensor([len(block_S)]), plain)[0][0]
+        blocks.append(log_TF[first - start : first - start + min(block_frames, total - first)])
+    log_1TF = torch.cat(blocks)[None]
+    if config.normalize == "utterance":
+        num_frames_1 = torch.tensor([total])
+        log_1TF = _normalize(log_1TF, padding_mask(num_frames_1, total)[..., None], num_frames_1)
+    return log_1TF[0]
+
+
 def padding_mask(lengths_B: Tensor, size: int) -> Tensor:
     """True (B, size) where a position lies before the end of its row."""
     return torch.arange(size, device=lengths_B.device)[None, :] < lengths_B[:, None]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from speechkit.audio.config import FeatureConfig
-from speechkit.audio.features import log_mel, mel_matrix, num_frames
+from speechkit.audio.features import log_mel, log_mel_of_recording, mel_matrix, num_frames
 
 CONFIG = FeatureConfig(sampling_rate=8000, num_mels=40)
 
@@ -29,6 +29,17 @@ def test_a_padded_utterance_has_the_features_it_has_alone() -> None:
         alone, _ = log_mel(samples[index : index + 1, :size], sizes[index : index + 1], CONFIG)
         torch.testing.assert_close(together[index, : frames[index]], alone[0], atol=1e-5, rtol=1e-5)
         assert not together[index, frames[index] :].any()
+
+
+@pytest.mark.parametrize("normalize", ["utterance", "none"])
+@pytest.mark.parametrize("size", [100, 7999, 8000, 12345])
+def test_a_recording_in_blocks_has_the_features_of_the_whole(normalize: str, size: int) -> None:
+    config = CONFIG.model_copy(update={"normalize": normalize})
+    samples, sizes = _noise(size)
+    whole, _ = log_mel(samples, sizes, config)
+    for block_frames in (1, 7, 40, 10_000):
+        blocks = log_mel_of_recording(samples[0], config, block_frames=block_frames)
+        torch.testing.assert_close(blocks, whole[0], atol=1e-4, rtol=1e-4)
 
 
 def test_number_of_frames_is_announced_right() -> None:
