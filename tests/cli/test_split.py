@@ -209,6 +209,22 @@ def test_mistakes_are_named(
     assert not (tmp_path / "split").exists() and not (tmp_path / "split.partial").exists()
 
 
+def test_a_side_without_a_value_of_the_stratified_field_is_told(run_speechkit: Run, tmp_path: Path) -> None:
+    """Of the speakers 0 to 8 only 8 is in room `rare`: all of it is on one side."""
+    source = write_corpus(tmp_path / "c.jsonl.gz", (np.repeat(np.arange(9), 10), np.arange(90)))
+    rows = [json.loads(line) for line in gzip.decompress(source.read_bytes()).splitlines()]
+    for cut in rows:
+        cut["supervisions"][0]["custom"]["room"] = "rare" if cut["supervisions"][0]["speaker"] == "spk8" else "usual"
+    source.write_bytes(gzip.compress("".join(json.dumps(cut) + "\n" for cut in rows).encode()))
+    options = ("--by", "speaker", "--dev", "0", "--test", "20", "--stratify", "room")
+    done = run_speechkit("data", "split", source, *options, "--out", tmp_path / "s")
+    assert done.exit_code == 0, done.stderr
+    sides = {name: read_side(tmp_path / "s", name) for name in ("train", "test")}
+    without = [n for n, cuts in sides.items() if all(c["supervisions"][0]["speaker"] != "spk8" for c in cuts)]
+    assert len(without) == 1
+    assert done.stderr.count(" holds no room ") == 1 and f"{without[0]} holds no room rare" in done.stderr
+
+
 def test_like_wants_a_split(run_speechkit: Run, shared_prompts: Path, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     done = run_speechkit("data", "split", shared_prompts, "--like", tmp_path / "x", "--out", tmp_path / "s")

@@ -15,6 +15,7 @@ from speechkit.data.split.pack import DEV, LEFT_OUT, SIDES, Floats, Sides
 from speechkit.data.split.plan import Plan
 
 SCHEMA = 1
+_MAX_NAMED = 10
 _NEAR_GOAL = 10.0  # percent; sizes further off are warned about
 
 
@@ -112,6 +113,11 @@ def warnings_of(report: dict[str, Any]) -> list[str]:
         lone = [key for key, count in part["groups"].items() if count == 1]
         if lone:
             found.append(f"{name} holds a single {' and a single '.join(lone)}")
+    for name, shares in report.get("strata", {}).get("shares", {}).items():
+        lacking = [value for value, share in shares.items() if not share]
+        if lacking:
+            few = ", ".join(lacking[:_MAX_NAMED]) + (", ..." if len(lacking) > _MAX_NAMED else "")
+            found.append(f"{name} holds no {report['strata']['field']} {few}")
     return found
 
 

@@ -22,7 +22,7 @@ _MAX_STEPS = 60
 _PATIENCE = 6
 _SIZE_SLACK = 0.02  # of the size asked for; beyond it a miss costs more than anything kept
 _MISS_PRICE = 30.0
-_LEANS = (1.0, 1.1, 0.9, 1.0, 1.3, 1.0, 1.6)
+_LEANS = (1.0, 1.1, 0.9, 1.0, 1.3, 1.0, 1.6, 1.2, 0.8, 1.4)  # large problems come to the first three only
 _SPREAD = 0.9
 
 

@@ -118,6 +118,18 @@ def test_a_full_table_costs_what_arithmetic_says() -> None:
     assert plan.lost_share == pytest.approx(0.42, abs=0.01)
 
 
+@pytest.mark.parametrize(("num_speakers", "num_texts"), [(20, 20), (16, 25), (12, 40)])
+def test_the_best_shape_of_test_is_found_in_a_full_table(num_speakers: int, num_texts: int) -> None:
+    speakers, texts = (side.ravel() for side in np.meshgrid(np.arange(num_speakers), np.arange(num_texts)))
+    plan = _plan(speakers, texts, test="10%")
+    # with everybody reading everything only the numbers of speakers and texts in test matter
+    sizes = np.arange(1, num_speakers)[:, None], np.arange(1, num_texts)[None, :]
+    in_test = sizes[0] * sizes[1]
+    lost = sizes[0] * (num_texts - sizes[1]) + sizes[1] * (num_speakers - sizes[0])
+    least = lost[in_test == num_speakers * num_texts // 10].min()
+    assert plan.lost_share * num_speakers * num_texts <= least
+
+
 def test_keys_inside_other_keys_do_not_decide() -> None:
     speaker = _groups("speaker", np.array([0, 0, 1, 1, 2]))
     session = _groups("session", np.array([0, 1, 2, 2, 3]))
