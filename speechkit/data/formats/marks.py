@@ -108,7 +108,8 @@ def write_ctm_of(utterances: Iterable[Utterance], path: Path, losses: Losses) ->
 def read_ctm_as_cuts(path: Path, audio: AudioIndex) -> Prepared:
     """The words of a CTM as alignments of the utterances of a manifest, or of whole recordings.
 
-    A word belongs to the utterance in which its middle lies; without a manifest, words are the text, too.
+    A word belongs to the utterance in which its middle lies; those that lie in none are bad items. Without a manifest,
+    words are the text, too.
     """
     recordings, bad = read_ctm(path)
     utterances: list[Utterance] = []
@@ -121,21 +122,33 @@ def read_ctm_as_cuts(path: Path, audio: AudioIndex) -> Prepared:
             for name in recordings.keys() - by_recording.keys()
         ]
         for name, items in by_recording.items():
-            utterances += [_with_words(u, recordings.get(name, [])) for u in items]
+            words = recordings.get(name, [])
+            utterances += [_with_words(u, words) for u in items]
+            bad += [_outside(path, name, w) for w in words if not any(_is_inside(w, u) for u in items)]
         return Prepared([cut_of(u) for u in utterances], sorted(bad, key=lambda b: (b.where, b.utt_id)))
     for name, words in recordings.items():
         try:
-            u = replace(audio.whole(name), text=" ".join(w.symbol for w in words), tiers={"word": words})
+            u = audio.whole(name)
         except SpeechkitError as error:
             bad.append(BadItem(str(path), name, error.what))
             continue
-        utterances.append(u)
+        inside = [w for w in words if _is_inside(w, u)]
+        bad += [_outside(path, name, w) for w in words if not _is_inside(w, u)]
+        utterances.append(replace(u, text=" ".join(w.symbol for w in inside), tiers={"word": inside}))
     return Prepared([cut_of(u) for u in utterances], bad)
 
 
+def _is_inside(word: Word, u: Utterance) -> bool:
+    middle = word.start_seconds + word.duration_seconds / 2
+    return u.start_seconds <= middle < u.start_seconds + u.duration_seconds
+
+
+def _outside(path: Path, name: str, word: Word) -> BadItem:
+    return BadItem(str(path), name, f"`{word.symbol}` at {word.start_seconds:g} s lies in no utterance")
+
+
 def _with_words(u: Utterance, words: Iterable[Word]) -> Utterance:
-    end = u.start_seconds + u.duration_seconds
-    inside = [w for w in words if u.start_seconds <= w.start_seconds + w.duration_seconds / 2 < end]
+    inside = (w for w in words if _is_inside(w, u))
     own = [replace(w, start_seconds=round(w.start_seconds - u.start_seconds, 8)) for w in inside]
     return replace(u, tiers={**u.tiers, "word": own}) if own else u
 

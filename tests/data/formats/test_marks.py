@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,17 @@ def test_words_without_a_manifest_are_the_text_of_whole_recordings(tmp_path: Pat
     assert (cut.id, cut.duration, cut.supervisions[0].text) == ("call", 4.0, "one two")
     assert words_of(cut) == [Word("one", 0.5, 0.5, 0.9), Word("two", 1.5, 0.5)]
     assert [item.utt_id for item in prepared.bad] == ["lost"]
+
+
+def test_words_outside_every_utterance_are_named(tmp_path: Path, index: AudioIndex) -> None:
+    path = tmp_path / "a.ctm"
+    path.write_text("call 1 0.2 0.2 early\ncall 1 1.5 0.5 two\ncall 1 500 0.5 late\n")
+    part = AudioIndex({}, {"u": replace(index.whole("call"), utt_id="u", start_seconds=1.0, duration_seconds=2.0)})
+    for audio, words, outside in ((index, ["early", "two"], ["late"]), (part, ["two"], ["early", "late"])):
+        prepared = read_ctm_as_cuts(path, audio)
+        assert [w.symbol for cut in prepared.cuts for w in words_of(cut)] == words
+        assert [item.reason.split("`")[1] for item in prepared.bad] == outside
+        assert prepared.bad[-1].reason == "`late` at 500 s lies in no utterance"
 
 
 def test_tiers_of_the_montreal_aligner_get_our_names(tmp_path: Path, index: AudioIndex) -> None:
