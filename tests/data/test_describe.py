@@ -206,6 +206,17 @@ def test_the_parts_add_up(
     assert found["verdict"]["line"] in as_terminal(found)
 
 
+def test_cuts_of_several_supervisions_are_not_passed_over_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double = row(0, "one")
+    double["supervisions"].append({"id": "x", "text": "two", "speaker": "bob"})
+    assert describe(write(tmp_path / "a.jsonl.gz", [double, row(1, "one")]))["texts"]["num_texts"] == 1
+    assert "1 cuts of" in (told := capsys.readouterr().err) and "only the first of each is described" in told
+    describe(write(tmp_path / "b.jsonl.gz", [row(1, "one")]))
+    assert "several" not in capsys.readouterr().err
+
+
 def test_many_values_of_a_field_are_counted_not_listed(tmp_path: Path) -> None:
     rows = [row(k, "a", "s", path=f"file{k}", half=str(k % 600), level=k % 50 + 0.5) for k in range(1200)]
     found = describe(write(tmp_path / "m.jsonl.gz", rows))["fields"]

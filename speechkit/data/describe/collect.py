@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.data.stream import stream_cuts
-from speechkit.log import track
+from speechkit.log import track, warn
 from speechkit.text.counts import TextCounter, Texts, Vocabulary
 
 MAX_VALUES = 1000  # a field with more different values is counted, not listed
@@ -80,11 +80,12 @@ def collect(path: Path, vocabulary: Vocabulary | None = None) -> Collected:
     counter = TextCounter(vocabulary)
     numbers: dict[str, int] = {}  # of speakers
     readings = array("q")
-    num_without_text = 0
+    num_without_text = num_several = 0
     for _, cut in track(stream_cuts(path), f"reading {path.name}"):
         length = float(cut["duration"])
         seconds.append(length)
         supervision: dict[str, Any] = next(iter(cut["supervisions"]), {})
+        num_several += len(cut["supervisions"]) > 1
         speaker, text = supervision.get("speaker"), supervision.get("text")
         if speaker:
             speakers.add(str(speaker), length, limit=1 << 62)
@@ -96,6 +97,8 @@ def collect(path: Path, vocabulary: Vocabulary | None = None) -> Collected:
             if name not in fields:
                 fields[name] = Tally()
             fields[name].add(value, length)
+    if num_several:
+        warn(f"{num_several} cuts of `{path}` hold several supervisions: only the first of each is described")
     return Collected(
         name=str(path),
         seconds=np.array(seconds, np.float64),
