@@ -70,7 +70,13 @@ def manifest_lines(path: Path) -> Iterator[bytes]:
             with gzip.GzipFile(fileobj=raw) if is_packed else raw as stream:
                 yield from stream
     except FileNotFoundError:
-        raise SpeechkitError(f"manifest `{path}` does not exist") from None
+        hint = ""
+        if path.name == CUTS_FILE and path.parent.is_dir():
+            found = sorted(p.name for p in path.parent.glob("*.jsonl.gz"))
+            hint = (
+                f"name one of {', '.join(found)}" if found else "`speechkit data prepare` and `data convert` make one"
+            )
+        raise SpeechkitError(f"manifest `{path}` does not exist", hint=hint) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = "it is truncated" if isinstance(error, EOFError) else str(error)
         raise SpeechkitError(f"cannot read the manifest `{path}`: {reason}", hint="make it again") from None
