@@ -75,5 +75,7 @@ class AttentionDecoderConfig(Config):
     embedding_dim: int = Field(64, ge=1, description="width of the vectors that stand for the token before")
     attention_dim: int = Field(96, ge=1, description="width in which frames and the decoder's state are compared")
     location_channels: int = Field(10, ge=1, description="filters over the attention of the steps before")
-    location_kernel: Kernel = Field(15, description="width of these filters in encoder frames, odd")
+    location_kernel: Kernel = Field(
+        61, description="width of these filters in encoder frames, odd; they have to reach the next token"
+    )
     dropout: Dropout = Field(0.15, description="dropout of the token vectors and before the output")
