@@ -69,7 +69,9 @@ def test_the_path_is_the_best_of_all(search: Search, tokens: list[int], words: l
         assert found.log_prob == pytest.approx(best_of_all(values, tokens, words, search), abs=1e-5)
 
 
-def long_problem(seed: int, num_words: int = 40, peak: float = 4.0) -> tuple[np.ndarray, list[int], list[tuple[int, int]]]:
+def long_problem(
+    seed: int, num_words: int = 40, peak: float = 4.0
+) -> tuple[np.ndarray, list[int], list[tuple[int, int]]]:
     """Peaky log-probs of words of two tokens, each token two frames and one blank."""
     gen = np.random.default_rng(seed)
     tokens = gen.integers(1, 9, 2 * num_words).tolist()
