@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from speechkit.config import Config
@@ -36,10 +38,32 @@ class HmmConfig(Config):
     max_keep_ms: float = Field(30.0, ge=0, description="longest pause that stays with a word on either side")
 
 
+class CtcConfig(Config):
+    """A trained CTC model finds the words; Gaussian models trained on what it found find their boundaries."""
+
+    beam: float | None = Field(
+        None, gt=0, description="nats below the best that are kept; none: the path is proven best"
+    )
+    star_penalty: float | None = Field(
+        None,
+        ge=0,
+        description="speech that the text lacks may be passed over at so many nats a frame; none: it may not",
+    )
+    skip_penalty: float | None = Field(
+        None, ge=0, description="words that the audio lacks may be left out at so many nats each; none: they may not"
+    )
+    min_extra_seconds: float = Field(0.3, gt=0, description="longer stretches of passed-over speech belong to no word")
+    chunk_seconds: float = Field(30.0, gt=0, description="audio that the encoder sees at once, besides its context")
+    context_seconds: float = Field(4.0, ge=0, description="context on either side of a chunk")
+    piece_seconds: float = Field(30.0, gt=1, description="longest stretch in which boundaries are searched at once")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the CTC model runs")
+
+
 class AlignConfig(Config):
     """Everything that decides what `align forced` writes."""
 
     formats: str = Field("", description="also written: ctm, textgrid, joined by comma")
     max_bad: str = Field("0", description="utterances that can not be aligned and are skipped: a count or a share (1%)")
     min_confidence: float = Field(0.5, ge=0, le=1, description="words below it are listed as suspicious")
-    hmm: HmmConfig = Field(HmmConfig(), description="Gaussian models; not used when a CTC model aligns")
+    hmm: HmmConfig = Field(HmmConfig(), description="Gaussian models, trained on the corpus itself")
+    ctc: CtcConfig = Field(CtcConfig(), description="used when EXP is a model trained with `speechkit train`")

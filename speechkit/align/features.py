@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from speechkit.align.config import HmmConfig
 from speechkit.audio.config import FeatureConfig
-from speechkit.audio.features import log_mel
+from speechkit.audio.features import log_mel_of_recording
 from speechkit.audio.resample import resample
 from speechkit.data.batch import Utterance, read_samples
 from speechkit.errors import SpeechkitError
@@ -49,9 +49,7 @@ def read_frames(utt: Utterance, config: HmmConfig, sampling_rate: int) -> Frames
         SpeechkitError: its audio can not be read.
     """
     samples = resample(read_samples(utt), utt.sampling_rate, sampling_rate)
-    mels_TF = log_mel(
-        torch.from_numpy(samples)[None], torch.tensor([len(samples)]), feature_config(config, sampling_rate)
-    )[0][0].numpy()
+    mels_TF = log_mel_of_recording(torch.from_numpy(samples), feature_config(config, sampling_rate)).numpy()
     level_T = mels_TF.mean(axis=1)
     quiet, loud = np.percentile(level_T, (_QUIET, _LOUD))
     is_loud_T = level_T > quiet + config.loud_share * (loud - quiet)

@@ -30,6 +30,9 @@ _STAY_RANGE = 0.05, 0.995
 _FIRST_STAY = 0.7
 
 
+FirstStates = Callable[[Utterance, Frames, Chain], Ints]
+
+
 @dataclass
 class Sums:
     """Count (N,), sum (N, F) and sum of squares (N, F) of the frames of each Gaussian."""
@@ -79,9 +82,13 @@ def choose_training(utterances: Sequence[Utterance], config: HmmConfig) -> list[
     return [utt for utt in utterances if utt.utt_id in chosen]
 
 
-def train(utterances: Sequence[Utterance], store: FrameStore, pool: Executor) -> HmmModel:
+def train(
+    utterances: Sequence[Utterance], store: FrameStore, pool: Executor, *, first_states: FirstStates | None = None
+) -> HmmModel:
     """Models of the letters and frequent words of the utterances.
 
+    Args:
+        first_states: state of each frame to start from, given an utterance, its frames and its chain; none: flat.
     Raises:
         SpeechkitError: no utterance can be read, or none is long enough for its text.
     """
@@ -93,6 +100,7 @@ def train(utterances: Sequence[Utterance], store: FrameStore, pool: Executor) ->
         raise SpeechkitError(f"none of {len(chosen)} utterances can be read", where=reasons)
     store.keep(heard)
     trainer = _Trainer(store.config, store.sampling_rate, heard, pool)
+    trainer.start(heard, first_states)
     trainer.train_letters()
     trainer.train_words()
     trainer.learn_margin()
@@ -121,8 +129,7 @@ class _Trainer:
         units = {letter: (1 + size * k, size) for k, letter in enumerate(letters)}
         self.model = self._model(sampling_rate, units, {}, 1 + size * len(letters))
         self.chains = [self.model.chain(text) for text in self.texts]
-        pause = round(config.pause_ms / config.hop_ms)
-        self.states = [_flat_states(item, chain, pause) for item, chain in zip(frames, self.chains, strict=True)]
+        self.states: list[Ints] = []
 
     def _model(
         self, sampling_rate: int, letters: dict[str, tuple[int, int]], words: dict[str, tuple[int, int]], size: int
@@ -130,6 +137,13 @@ class _Trainer:
         shape = size, len(self.mean_F)
         flat = Gaussians(np.broadcast_to(self.mean_F, shape).copy(), np.broadcast_to(self.variance_F, shape).copy())
         return HmmModel(self.config, sampling_rate, letters, words, flat, np.full(size, _FIRST_STAY))
+
+    def start(self, heard: Sequence[tuple[Utterance, Frames]], first_states: FirstStates | None) -> None:
+        """Give each frame its first state."""
+        pause = round(self.config.pause_ms / self.config.hop_ms)
+        for (utt, frames), chain in zip(heard, self.chains, strict=True):
+            known = first_states(utt, frames, chain) if first_states is not None else None
+            self.states.append(_flat_states(frames, chain, pause) if known is None else known)
 
     def train_letters(self) -> None:
         """From evenly shared speech to letters."""

@@ -7,7 +7,7 @@ if asked for; `skipped.tsv` and `suspicious.tsv`; `summary.json`; and the model 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from speechkit import log
-from speechkit.align import flat_start, hmm
 from speechkit.align.config import AlignConfig
-from speechkit.align.features import FrameStore
-from speechkit.align.hmm_model import HmmModel, load_hmm
+from speechkit.align.hmm_model import HmmModel
+from speechkit.align.methods import align_alone, align_with_ctc, align_with_models, load_exp, sampling_rate_of
 from speechkit.align.result import Aligned, NotAligned, Outcome
 from speechkit.align.spelling import letters_of
 from speechkit.artifact import make_artifact, publish_file, write_json
@@ -64,7 +63,7 @@ def run(
     """Make the artifact `out` and print one summary line.
 
     Args:
-        exp: an earlier `align forced` whose model aligns; without it one is trained on `cuts`.
+        exp: an earlier `align forced`, or a trained CTC model; without it models are trained on `cuts`.
     Raises:
         SpeechkitError: more utterances than `max_bad` can not be aligned; all are listed.
         ConfigError: an unknown format, or ids that can not be file names.
@@ -124,23 +123,23 @@ def _check_names(cuts: Sequence[MonoCut]) -> None:
 def _align(
     config: AlignConfig, cuts: Sequence[MonoCut], exp: Path | None, pool: Executor
 ) -> tuple[list[Outcome], HmmModel | None]:
-    """The outcome of every cut, and the model if one was trained."""
-    model = load_hmm(exp) if exp is not None else None
-    rate = model.sampling_rate if model else min(config.hmm.max_sampling_rate, *(c.sampling_rate for c in cuts), 10**6)
+    """The outcome of every cut, and the Gaussian models if some were trained."""
+    model = load_exp(exp, config) if exp is not None else None
+    rate = sampling_rate_of(model, config, [cut.sampling_rate for cut in cuts])
     faults = [_fault_of(cut, rate) for cut in cuts]
     good = [cut for cut, fault in zip(cuts, faults, strict=True) if not fault]
     utterances = utterances_of(good, FeatureConfig(sampling_rate=rate))
-    store = FrameStore(model.config if model else config.hmm, rate, keep_seconds=60.0 * config.hmm.train_minutes)
-    trained = None
-    if model is None and utterances:
-        model = trained = flat_start.train(utterances, store, pool)
-        log.info(
-            f"trained on {len(utterances)} utterances at {rate} Hz: {len(model.words)} words and"
-            f" {len(model.letters)} letters with {len(model.stay_N)} states"
-        )
-    found: Iterator[Outcome] = iter(())
-    if model is not None:
-        found = iter(hmm.align(model, utterances, [cut.supervisions[0].speaker for cut in good], store, pool))
+    speakers = [cut.supervisions[0].speaker for cut in good]
+    trained: HmmModel | None = None
+    if not good:
+        outcomes: list[Outcome] = []
+    elif isinstance(model, HmmModel):
+        outcomes = align_with_models(model, utterances, speakers, pool)
+    elif model is None:
+        outcomes, trained = align_alone(config, utterances, speakers, pool)
+    else:
+        outcomes, trained = align_with_ctc(config, model, utterances, speakers, pool)
+    found = iter(outcomes)
     return [NotAligned(fault) if fault else next(found) for fault in faults], trained
 
 

@@ -18,7 +18,11 @@ def forced(
     out: Out,
     exp: Annotated[
         Path | None,
-        typer.Option("--exp", metavar="EXP", help="Earlier output of this command; none: models trained on CUTS."),
+        typer.Option(
+            "--exp",
+            metavar="EXP",
+            help="CTC model of `speechkit train`, or an earlier output; none: models trained on CUTS.",
+        ),
     ] = None,
     formats: Annotated[str, typer.Option("--format", metavar="ctm,textgrid", help="Written besides the cuts.")] = "",
     max_bad: Annotated[
@@ -33,7 +37,8 @@ def forced(
 ) -> None:
     """Find when each word is said: OUT/cuts.jsonl.gz has word times with confidences.
 
-    Without EXP, models of the letters and frequent words are trained on CUTS alone; no lexicon is needed.
+    Without EXP, models of the letters and frequent words are trained on CUTS alone; no lexicon is needed. A CTC
+    model finds words in hours of audio, too, and what text and audio do not share (--set ctc.star_penalty=1).
 
     Example: speechkit align forced data/train --out exp/align --format ctm
     """

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from make import make_wav
-from tone_corpus import make_tone_corpus
+from tone_corpus import CONFIG_YAML, make_tone_corpus
 
+from speechkit.config import load_config
 from speechkit.data.formats.ctm import read_ctm
 from speechkit.data.formats.textgrid import read_textgrid
-from speechkit.data.store import load_cuts, save_cuts, words_of
+from speechkit.data.store import load_cuts, save_cuts, tiers_of, words_of
+from speechkit.train import loop
+from speechkit.train.config import TrainConfig
 
 Run = Callable[..., Any]
 
@@ -157,3 +160,25 @@ def test_ids_that_can_not_be_file_names_are_refused_for_textgrids(
         "align", "forced", tmp_path / "cuts.jsonl.gz", "--out", tmp_path / "align", "--format", "textgrid"
     )
     assert result.exit_code == 2 and "../up" in result.stderr
+
+
+def test_a_ctc_model_aligns_and_gives_its_tokens(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    (tmp_path / "conf.yaml").write_text(CONFIG_YAML)
+    config = load_config(TrainConfig, tmp_path / "conf.yaml", ["optim.num_steps=8"])
+    loop.run(config, train=[tones], dev=None, out=tmp_path / "ctc")
+    command = ["align", "forced", tones, "--exp", tmp_path / "ctc", "--out"]
+    for jobs in (1, 2):
+        result = run_speechkit(*command, tmp_path / f"{jobs}", "--nj", jobs, "--format", "textgrid")
+        assert result.exit_code == 0, result.stderr
+    for name in ("cuts.jsonl.gz", "suspicious.tsv", "hmm.safetensors"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+    for cut in load_cuts(tmp_path / "1"):
+        assert [word.symbol for word in words_of(cut)] == cut.supervisions[0].text.split()
+        assert [token.symbol for token in tiers_of(cut)["token"]] == cut.supervisions[0].text.split()
+    beam = run_speechkit(*command, tmp_path / "beam", "--set", "ctc.beam=50", "--set", "ctc.chunk_seconds=0.3")
+    assert beam.exit_code == 0, beam.stderr
+
+
+def test_folders_without_a_model_are_refused(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    result = run_speechkit("align", "forced", tones, "--exp", tones, "--out", tmp_path / "align")
+    assert result.exit_code == 1 and "holds no model to align with" in result.stderr
