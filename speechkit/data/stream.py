@@ -13,6 +13,7 @@ import orjson
 from speechkit.errors import SpeechkitError
 
 CUTS_FILE = "cuts.jsonl.gz"
+_MAX_SECONDS = 1e9
 
 
 def manifest_path(path: Path) -> Path:
@@ -40,7 +41,8 @@ def stream_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def stream_cuts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The cuts of a manifest or artifact folder as plain objects, each with its `file:line`.
 
-    Only what is needed to tell a cut is looked at: `id`, `duration` and the list `supervisions`.
+    Looked at is only what others rely on: `id`, `duration`, and that supervisions, custom fields and recordings are
+    objects with texts as names of speakers and as transcripts; `data validate` looks at everything.
 
     Raises:
         SpeechkitError: as `stream_rows`; a row is no cut; there is none at all.
@@ -48,14 +50,30 @@ def stream_cuts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     path = manifest_path(path)
     where = ""
     for where, row in stream_rows(path):
-        duration, supervisions = row.get("duration"), row.get("supervisions")
-        if not (
-            isinstance(row.get("id"), str) and isinstance(duration, int | float) and isinstance(supervisions, list)
-        ):
-            raise SpeechkitError("not a lhotse cut", where=where, expected="one MonoCut per line")
+        fault = _fault_of(row)
+        if fault:
+            raise SpeechkitError(f"not a lhotse cut: {fault}", where=where, expected="one MonoCut per line")
         yield where, row
     if not where:
         raise SpeechkitError(f"`{path}` holds no cuts")
+
+
+def _fault_of(row: dict[str, Any]) -> str:
+    """Why a row can not be read as a cut, or an empty text."""
+    duration, supervisions = row.get("duration"), row.get("supervisions")
+    if not isinstance(row.get("id"), str):
+        return "no `id`"
+    if not isinstance(duration, int | float) or isinstance(duration, bool) or not 0 < duration < _MAX_SECONDS:
+        return f"`duration` is {duration!r:.40}"
+    if not isinstance(supervisions, list) or not all(isinstance(item, dict) for item in supervisions):
+        return "`supervisions` is no list of objects"
+    if not isinstance(row.get("recording") or {}, dict):
+        return "`recording` is no object"
+    for item in [row, *supervisions]:
+        if not isinstance(item.get("custom") or {}, dict):
+            return "`custom` is no object"
+    texts = (item.get(name) or "" for item in supervisions for name in ("text", "speaker"))
+    return "" if all(isinstance(text, str) for text in texts) else "`text` or `speaker` is no text"
 
 
 def manifest_lines(path: Path) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from speechkit.text.normalize import prompt_key
 
 _END = 0  # the number that stands after each text; words count from 1
 _PIECE = 1 << 18  # n-grams that are sorted at a time
+_BLOCK = 1 << 20  # words that are looked at at a time
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Vocabulary = dict[str, int]
@@ -177,7 +178,7 @@ def _edges(starting: Int64) -> list[int]:
 
 def _ngrams_from(texts: Texts, low: int, high: int, order: int) -> tuple[Int32, Int64]:
     """The n-grams (M, order) of a set that begin with the words low..high-1, and the utterances of each."""
-    places = np.flatnonzero((texts.tokens >= low) & (texts.tokens < high))
+    places = _places(texts.tokens, low, high)
     words = np.empty((len(places), order), np.int32)
     words[:, 0] = texts.tokens[places]
     for k in range(1, order):
@@ -188,6 +189,15 @@ def _ngrams_from(texts: Texts, low: int, high: int, order: int) -> tuple[Int32, 
         words[:, k] = texts.tokens[places + k]
     owner = np.searchsorted(texts.starts, places, side="right") - 1
     return words, texts.counts[owner]
+
+
+def _places(tokens: Int32, low: int, high: int) -> Int64:
+    """Where the words low..high-1 stand, looked for block by block."""
+    found = []
+    for start in range(0, len(tokens), _BLOCK):
+        block = tokens[start : start + _BLOCK]
+        found.append(np.flatnonzero((block >= low) & (block < high)) + start)
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def used_words(texts: Texts) -> Int64:

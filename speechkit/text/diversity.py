@@ -144,7 +144,7 @@ def letter_edges(word: str) -> tuple[str, str]:
 
 def overlap(own: Texts, other: Texts, *, edges: Edges = letter_edges, num_examples: int = 5) -> Overlap:
     """What `other`, usually a test set, shares with `own`, usually the training set; both share a vocabulary."""
-    ids = np.array([other.index.get(text, -1) for text in own.index], np.int64)
+    ids = np.fromiter((other.index.get(text, -1) for text in own.index), np.int64, own.num_texts)
     shared = ids[ids >= 0]
     of_prompts = _is_in(other.prompts, own.prompts)
     names = list(other.index)

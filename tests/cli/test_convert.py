@@ -268,3 +268,43 @@ def test_a_tar_that_does_not_belong_to_its_cuts_is_refused(run_speechkit: Run, c
     tar.write_bytes(data[:3000])
     assert run_speechkit("data", "convert", tmp_path / "s", "--to", "cuts", "--out", tmp_path / "c").exit_code == 1
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    "kind, name", [("nemo", "n.json"), ("tsv", "t.tsv"), ("kaldi", "k"), ("textgrid", "g"), ("cuts", "c")]
+)
+def test_outputs_are_the_same_bytes_for_any_number_of_jobs(
+    run_speechkit: Run, cuts: Path, tmp_path: Path, kind: str, name: str
+) -> None:
+    run_speechkit("data", "convert", cuts, "--to", "nemo", "--out", tmp_path / "in.json")
+    found = []
+    for jobs in (1, 3):
+        out = tmp_path / str(jobs) / name
+        assert (
+            run_speechkit("data", "convert", tmp_path / "in.json", "--to", kind, "--out", out, "--nj", jobs).exit_code
+            == 0
+        )
+        files = [out] if out.is_file() else sorted(p for p in out.iterdir() if p.name not in ("run.json", "log.txt"))
+        found.append({p.name: p.read_bytes() for p in files})
+    assert found[0] == found[1]
+
+
+def test_cuts_with_several_supervisions_become_several_utterances(run_speechkit: Run, tmp_path: Path) -> None:
+    cut = make_cut("call", make_wav(tmp_path / "call.wav", 4.0), text="first", speaker="ann", custom={"room": "a"})
+    first = cut.supervisions[0]
+    second = make_cut(
+        "x", tmp_path / "call.wav", text="second", speaker="bob", tiers={"word": [Word("second", 2.5, 0.5)]}
+    ).supervisions[0]
+    first.id, first.duration = "call-1", 1.5
+    second.id, second.start, second.duration, second.recording_id = "call-2", 2.0, 1.0, "call"
+    cut.supervisions = [first, second]
+    other = make_cut("call-1", tmp_path / "call.wav", text="again", speaker="ann")
+    save_cuts([cut, other], tmp_path / "m.jsonl.gz")
+    done = run_speechkit("data", "convert", tmp_path / "m.jsonl.gz", "--to", "nemo", "--out", tmp_path / "n.json")
+    rows = [json.loads(line) for line in (tmp_path / "n.json").read_text().splitlines()]
+    assert [(r["id"], r["offset"], r["duration"], r["text"]) for r in rows] == [
+        ("call-1", 0.0, 1.5, "first"),
+        ("call-2", 2.0, 1.0, "second"),
+    ]
+    assert rows[1]["alignments"] == {"word": [["second", 0.5, 0.5]]}
+    assert "lost the cut around several supervisions (1), the utterance: its id occurs twice (1)" in done.stdout

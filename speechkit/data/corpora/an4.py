@@ -10,8 +10,7 @@ from pathlib import Path
 
 from speechkit.data.config import CapitalsConfig
 from speechkit.data.corpora.items import Prepared
-from speechkit.data.corpora.scan import Found, audio_below, cuts_of, root_with
-from speechkit.data.corpora.tables import read_lines
+from speechkit.data.corpora.scan import Found, audio_below, cuts_of, lines_of, root_with
 
 _LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)")
 _SUFFIXES = (".sph", ".wav", ".flac", ".raw")
@@ -30,11 +29,8 @@ def prepare(source: Path, out: Path, config: CapitalsConfig, *, num_jobs: int) -
     raw = {path.stem for path in files} - audio.keys()
     for split in ("train", "test"):
         table = root / "etc" / f"an4_{split}.transcription"
-        lines, bad = read_lines(table)
-        found.bad += bad
-        for number, line in lines:
-            where = f"{table}:{number}"
-            match = _LINE.fullmatch(line.strip())
+        for where, line in lines_of(table, found):
+            match = _LINE.fullmatch(line)
             if match is None:
                 found.refuse(where, "-", "not `<s> WORDS </s> (ID)`")
             elif match["id"] not in audio:

@@ -14,8 +14,8 @@ from pathlib import Path
 from speechkit.audio.io import AudioInfo
 from speechkit.data.config import CorpusConfig
 from speechkit.data.corpora.items import Prepared
-from speechkit.data.corpora.scan import Found, audio_below, cuts_of, first_line
-from speechkit.data.corpora.tables import Row, read_lines
+from speechkit.data.corpora.scan import Found, audio_below, cuts_of, first_line, lines_of
+from speechkit.data.corpora.tables import Row
 from speechkit.data.formats.textgrid import read_textgrid
 from speechkit.data.store import Word
 from speechkit.errors import SpeechkitError
@@ -43,13 +43,8 @@ def prepare_cmu(source: Path, out: Path, config: CorpusConfig, *, num_jobs: int)
     for folder in [source] if is_voice else sorted(source.rglob("cmu_us_*_arctic")):
         speaker = folder.name.removeprefix("cmu_us_").removesuffix("_arctic")
         gender = _GENDERS.get(speaker)
-        table = folder / "etc" / "txt.done.data"
-        if not table.is_file():
-            found.refuse(str(table), speaker, "no such table of prompts")
-            continue
-        for number, line in read_lines(table)[0]:
-            match = _PROMPT.fullmatch(line.strip())
-            where = f"{table}:{number}"
+        for where, line in lines_of(folder / "etc" / "txt.done.data", found):
+            match = _PROMPT.fullmatch(line)
             if match is None:
                 found.refuse(where, "-", 'not `( ID "TEXT" )`')
                 continue

@@ -30,8 +30,14 @@ def prepare(source: Path, out: Path, config: CorpusConfig, *, num_jobs: int) -> 
     else:
         root = root_with(source, "data/label/label.json", "the speech-to-intent benchmark")
         found = Found(root)
-        for name, label in sorted(read_json(root / "data" / "label" / "label.json").items()):
+        labels = read_json(root / "data" / "label" / "label.json")
+        for name, label in sorted(labels.items() if isinstance(labels, dict) else []):
             audio = root / "data" / "speech" / "clean" / name
+            if not isinstance(label, dict) or Path(name).name != name:
+                found.refuse(
+                    f"{root}/data/label/label.json", name, "no object with `intent` and `slots`, or no file name"
+                )
+                continue
             _add(found, f"{root}/data/label/label.json {name}", audio.stem, audio=audio, text="", fields=joined(label))
     return cuts_of(found, config, num_jobs=num_jobs, may_be_empty="speaker")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from speechkit.data.config import CommonVoiceConfig
 from speechkit.data.corpora.items import Prepared
 from speechkit.data.corpora.scan import Found, cuts_of, root_with
-from speechkit.data.corpora.tables import Row, read_table
+from speechkit.data.corpora.tables import Row, read_lines, read_table
 from speechkit.errors import ConfigError
 
 _NAME_LENGTH = 16
@@ -32,6 +32,9 @@ def prepare(source: Path, out: Path, config: CommonVoiceConfig, *, num_jobs: int
         if not table.is_file():
             present = ", ".join(sorted(path.stem for path in root.glob("*.tsv")))
             raise ConfigError(f"`splits`: no table `{table}`", expected=f"of {present}")
+        if len(read_lines(table)[0]) == 1:  # small languages have empty sets
+            found.leave_out(str(table), split, "the table has a header line and nothing else")
+            continue
         rows, bad = read_table(table, ["client_id", "path", "sentence"])
         found.bad += bad
         for row in rows:

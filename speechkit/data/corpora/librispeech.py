@@ -10,8 +10,7 @@ from pathlib import Path
 
 from speechkit.data.config import CapitalsConfig
 from speechkit.data.corpora.items import Prepared
-from speechkit.data.corpora.scan import Found, audio_below, cuts_of, keyed_lines
-from speechkit.data.corpora.tables import read_lines
+from speechkit.data.corpora.scan import Found, audio_below, cuts_of, lines_of
 from speechkit.errors import SpeechkitError
 
 _TRANSCRIPTS = "*.trans.txt"
@@ -24,13 +23,14 @@ def prepare(source: Path, out: Path, config: CapitalsConfig, *, num_jobs: int) -
         SpeechkitError: there are no transcripts.
     """
     found = Found(source)
-    genders = _genders(source)
+    genders = _genders(source, found)
     tables = sorted(source.rglob(_TRANSCRIPTS))
     if not tables:
         raise SpeechkitError(f"no `{_TRANSCRIPTS}` below `{source}`", expected="LibriSpeech/SUBSET/SPEAKER/CHAPTER/...")
     for table in tables:
         chapter = table.parent
-        for where, utt_id, text in keyed_lines(table, found):
+        for where, line in lines_of(table, found):
+            utt_id, _, text = line.partition(" ")
             found.add(
                 where,
                 utt_id,
@@ -46,10 +46,12 @@ def prepare(source: Path, out: Path, config: CapitalsConfig, *, num_jobs: int) -
     return cuts_of(found, config, num_jobs=num_jobs)
 
 
-def _genders(source: Path) -> dict[str, str]:
+def _genders(source: Path, found: Found) -> dict[str, str]:
     """Gender of each speaker from SPEAKERS.TXT, `id | sex | subset | minutes | name`; empty without the file."""
     table = next(iter(sorted(source.rglob("SPEAKERS.TXT"))), None)
     if table is None:
         return {}
-    rows = [[part.strip() for part in line.split("|")] for _, line in read_lines(table)[0] if not line.startswith(";")]
+    rows = [
+        [part.strip() for part in line.split("|")] for _, line in lines_of(table, found) if not line.startswith(";")
+    ]
     return {row[0]: row[1] for row in rows if len(row) > 1}

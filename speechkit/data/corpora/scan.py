@@ -117,15 +117,18 @@ def read_csv(path: Path, required: Iterable[str]) -> Iterator[tuple[str, dict[st
     lines, bad = read_lines(path)
     if bad:
         raise SpeechkitError(f"`{path}` is not UTF-8", where=[f"{item.where}  {item.reason}" for item in bad])
-    reader = csv.DictReader(line for _, line in lines)
+    reader = csv.DictReader((line for _, line in lines), restval="")
     missing = [name for name in required if name not in (reader.fieldnames or [])]
     if missing:
         raise SpeechkitError(f"missing columns {', '.join(missing)}", where=f"{path}:1")
-    for row in reader:
-        yield (
-            f"{path}:{reader.line_num}",
-            {(k or "").strip(): (v or "").strip() for k, v in row.items() if isinstance(v, str)},
-        )
+    try:
+        for row in reader:
+            fields = {(k or "").strip(): v.strip() for k, v in row.items() if isinstance(v, str)}
+            yield f"{path}:{reader.line_num}", fields
+    except csv.Error as error:
+        raise SpeechkitError(
+            f"`{path}` is no comma-separated table: {error}", where=f"{path}:{reader.line_num}"
+        ) from None
 
 
 def read_json(path: Path) -> Any:
@@ -159,14 +162,15 @@ def first_line(path: Path) -> str:
     return next(iter(text.splitlines()), "").strip()
 
 
-def keyed_lines(path: Path, found: Found) -> Iterator[tuple[str, str, str]]:
-    """`file:line`, first word and rest of each line that is not empty; lines that are not UTF-8 are refused."""
-    lines, bad = read_lines(path)
+def lines_of(path: Path, found: Found) -> Iterator[tuple[str, str]]:
+    """`file:line` and stripped text of each line that is not empty; what can not be read is refused."""
+    try:
+        lines, bad = read_lines(path)
+    except SpeechkitError as error:
+        found.refuse(str(path), "-", error.what)
+        return
     found.bad += bad
-    for number, line in lines:
-        key, _, rest = line.strip().partition(" ")
-        if key:
-            yield f"{path}:{number}", key, rest.strip()
+    yield from ((f"{path}:{number}", line.strip()) for number, line in lines if line.strip())
 
 
 def audio_below(folder: Path, *suffixes: str) -> list[Path]:

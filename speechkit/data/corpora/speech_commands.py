@@ -11,8 +11,7 @@ from pathlib import Path
 
 from speechkit.data.config import CorpusConfig
 from speechkit.data.corpora.items import Prepared
-from speechkit.data.corpora.scan import Found, audio_below, cuts_of, root_with
-from speechkit.data.corpora.tables import read_lines
+from speechkit.data.corpora.scan import Found, audio_below, cuts_of, lines_of, root_with
 
 _NAME = re.compile(r"([0-9a-f]+)_nohash_([0-9]+)")
 _LISTS = {"validation_list.txt": "dev", "testing_list.txt": "test"}
@@ -28,8 +27,8 @@ def prepare(source: Path, out: Path, config: CorpusConfig, *, num_jobs: int) -> 
     found = Found(root)
     splits = {}
     for name, split in _LISTS.items():
-        for number, line in read_lines(root / name)[0]:
-            splits[line.strip()] = (split, f"{root / name}:{number}")
+        for where, line in lines_of(root / name, found):
+            splits[line] = (split, where)
     for path in audio_below(root, ".wav"):
         word = path.parent.name
         match = _NAME.fullmatch(path.stem)

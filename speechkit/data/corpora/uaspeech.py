@@ -12,8 +12,7 @@ from pathlib import Path
 
 from speechkit.data.config import UaSpeechConfig
 from speechkit.data.corpora.items import Prepared
-from speechkit.data.corpora.scan import Found, audio_below, cuts_of, root_with
-from speechkit.data.corpora.tables import read_lines
+from speechkit.data.corpora.scan import Found, audio_below, cuts_of, lines_of, root_with
 from speechkit.errors import SpeechkitError
 
 _NAME = re.compile(r"((C?)([FM])[0-9]{2})_(B[1-3])_([A-Z]+[0-9]*)_(M[0-9])")
@@ -27,8 +26,8 @@ def prepare(source: Path, out: Path, config: UaSpeechConfig, *, num_jobs: int) -
         SpeechkitError: no word-level MLF, or no audio.
     """
     root = root_with(source, "audio", "UASpeech")
-    words = _read_words(root)
     found = Found(root)
+    words = _read_words(root, found)
     folder = root / "audio" / config.variant
     is_split = any((root / "audio" / name).is_dir() for name in _VARIANTS)
     for path in audio_below(folder if is_split else root / "audio", ".wav"):
@@ -57,7 +56,7 @@ def prepare(source: Path, out: Path, config: UaSpeechConfig, *, num_jobs: int) -
     return cuts_of(found, config, num_jobs=num_jobs)
 
 
-def _read_words(root: Path) -> dict[str, str]:
+def _read_words(root: Path, found: Found) -> dict[str, str]:
     """The word of each file, from HTK master label files: a name in quotes, a word, a point."""
     tables = sorted((root / "mlf").rglob("*_word.mlf"))
     if not tables:
@@ -65,11 +64,11 @@ def _read_words(root: Path) -> dict[str, str]:
     words: dict[str, str] = {}
     for table in tables:
         name = ""
-        for _, line in read_lines(table)[0]:
-            label = re.fullmatch(r'"\*?/?(.*)\.lab"', line.strip())
+        for _, line in lines_of(table, found):
+            label = re.fullmatch(r'"\*?/?(.*)\.lab"', line)
             if label:
                 name = label[1].rpartition("/")[2]
-            elif name and line.strip() not in ("", "."):
+            elif name and line != ".":
                 *_, word = line.split()[:3]  # a word, or start, end and word
                 words.setdefault(name, word)
     return words

@@ -79,7 +79,7 @@ def read_nemo(path: Path, *, num_jobs: int) -> Prepared:
 def named_audio(path: Path) -> list[Path]:
     """The audio files that a manifest names, wherever they lie."""
     names = (row.get("audio_filepath") for _, row in stream_rows(path))
-    return [(path.parent / name).resolve() for name in names if isinstance(name, str)]
+    return [path.parent.resolve() / name for name in names if isinstance(name, str)]
 
 
 def _utterance_of(where: str, row: Mapping[str, Any], folder: Path) -> Utterance | BadItem:
@@ -87,12 +87,12 @@ def _utterance_of(where: str, row: Mapping[str, Any], folder: Path) -> Utterance
     shown = str(row.get("id") or name or "-")
     if not isinstance(name, str) or not name:
         return BadItem(where, shown, "no `audio_filepath`")
-    audio = (folder / name).resolve()
     try:
+        audio = (folder / name).resolve()
         return _checked(row, audio, audio_info(audio))
     except SpeechkitError as error:
         return BadItem(where, shown, error.what)
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
         return BadItem(where, shown, f"a field is not as expected: {error}")
 
 
@@ -120,7 +120,8 @@ def _checked(row: Mapping[str, Any], audio: Path, info: AudioInfo) -> Utterance:
         gender=str(row["gender"]) if row.get("gender") else None,
         language=str(row["lang"]) if row.get("lang") else None,
         tiers={
-            name: [Word(str(i[0]), float(i[1]), float(i[2]), *i[3:4]) for i in items] for name, items in tiers.items()
+            name: [Word(str(i[0]), float(i[1]), float(i[2]), *map(float, i[3:4])) for i in items]
+            for name, items in tiers.items()
         },
         custom={key: value for key, value in row.items() if key not in _KEYS},
     )

@@ -109,17 +109,31 @@ def utterances_of(cuts: Iterable[MonoCut], losses: Losses) -> Iterator[Utterance
 
     Whatever no exchange format knows (stored features, a supervision that covers a part of its cut) is noted.
     """
+    seen: set[str] = set()
     for cut in cuts:
-        if cut.has_features:
-            losses.add("stored features", cut.id)
-        if len(cut.supervisions) > 1:
-            losses.add("the cut around several supervisions", cut.id)
-            yield from (_of_supervision(cut, supervision) for supervision in cut.supervisions)
-            continue
-        supervision = cut.supervisions[0] if cut.supervisions else None
-        if supervision is not None and not _covers(supervision, cut):
-            losses.add("the place of the supervision in its cut", cut.id)
-        yield Utterance(**_place(cut), **_labels(cut, supervision), tiers=tiers_of(cut))
+        for utterance in _utterances_of_cut(cut, losses):
+            if utterance.utt_id in seen:
+                losses.add("the utterance: its id occurs twice", utterance.utt_id)
+                continue
+            seen.add(utterance.utt_id)
+            yield utterance
+
+
+def _utterances_of_cut(cut: MonoCut, losses: Losses) -> Iterator[Utterance]:
+    if cut.has_features:
+        losses.add("stored features", cut.id)
+    for supervision in cut.supervisions:
+        for name in (cut.custom or {}).keys() & (supervision.custom or {}).keys():
+            if cut.custom[name] != supervision.custom[name]:
+                losses.add(f"custom field `{name}` of the cut: its supervision has another", cut.id)
+    if len(cut.supervisions) > 1:
+        losses.add("the cut around several supervisions", cut.id)
+        yield from (_of_supervision(cut, supervision) for supervision in cut.supervisions)
+        return
+    supervision = cut.supervisions[0] if cut.supervisions else None
+    if supervision is not None and not _covers(supervision, cut):
+        losses.add("the place of the supervision in its cut", cut.id)
+    yield Utterance(**_place(cut), **_labels(cut, supervision), tiers=tiers_of(cut))
 
 
 def _covers(supervision: SupervisionSegment, cut: MonoCut) -> bool:

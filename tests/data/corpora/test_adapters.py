@@ -302,3 +302,26 @@ def test_the_real_corpora_are_read_whole(
     assert len(cuts) == number
     assert len({c.supervisions[0].speaker for c in cuts.values()} - {None}) == speakers
     assert not (tmp_path / "out" / "skipped.tsv").exists()
+
+
+@pytest.mark.parametrize("corpus", NEW)
+@pytest.mark.parametrize("damage", ["empty", "half", "bytes", "lines"])
+def test_damaged_tables_end_in_a_message_or_are_listed(
+    corpus: str, damage: str, mock: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source = mock(corpus)
+    tables = [p for p in source.rglob("*") if p.is_file() and p.suffix.lower() not in (".wav", ".flac", ".sph", ".mp3")]
+    for number, path in enumerate(tables):
+        data = path.read_bytes()
+        damaged = {
+            "empty": b"",
+            "half": data[: len(data) // 2],
+            "bytes": b"\xff\x00{\n" + data,
+            "lines": b'",(\n\n' + data,
+        }
+        path.write_bytes(damaged[damage])
+        try:
+            prepare(corpus, source, tmp_path / f"out{number}", max_bad="100%")
+        except SpeechkitError as error:
+            assert error.what
+        path.write_bytes(data)
