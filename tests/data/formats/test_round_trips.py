@@ -134,6 +134,34 @@ FORMATS: dict[str, tuple[Callable[..., int], Callable[[Path, AudioIndex], Prepar
 }
 
 
+def assert_kaldi_accepts(folder: Path) -> None:
+    """What `utils/validate_data_dir.sh --no-feats --no-spk-sort` asks for."""
+    tables = {}
+    for file in folder.iterdir():
+        assert file.read_bytes().endswith(b"\n")
+        lines = [line.split(b" ", 1) for line in file.read_bytes().split(b"\n")[:-1]]
+        tables[file.name] = dict(lines)
+        keys = [line[0] for line in lines]
+        assert keys == sorted(set(keys)), f"{file.name} is not sorted as LC_ALL=C has it"
+    utterances = list(tables["utt2spk"])
+    for name in ("text", "utt2dur", "utt2lang", "segments"):
+        assert name not in tables or list(tables[name]) == utterances
+    speakers: dict[bytes, list[bytes]] = {}
+    for utt_id, speaker in tables["utt2spk"].items():
+        assert len(speaker.split()) == 1
+        speakers.setdefault(speaker, []).append(utt_id)
+    assert {k: v.split() for k, v in tables["spk2utt"].items()} == speakers
+    if "spk2gender" in tables:
+        assert list(tables["spk2gender"]) == list(tables["spk2utt"])
+        assert set(tables["spk2gender"].values()) <= {b"m", b"f"}
+    if "segments" in tables:
+        fields = [value.split() for value in tables["segments"].values()]
+        assert all(len(f) == 3 and float(f[2]) > float(f[1]) for f in fields)
+        assert sorted({f[0] for f in fields}) == list(tables["wav.scp"])
+    else:
+        assert list(tables["wav.scp"]) == utterances
+
+
 def excused(name: str, losses: list[str]) -> bool:
     """True when some loss of an utterance is about this field."""
     words = {
@@ -191,6 +219,8 @@ def test_nothing_is_lost_that_is_not_named(
     assert num_written == len(kept)
     if not kept:
         return
+    if kind == "kaldi":
+        assert_kaldi_accepts(path)
     prepared = read(path, index)
     assert not prepared.bad
     again = list(utterances_of(prepared.cuts, Losses()))
