@@ -53,7 +53,7 @@ def test_characters_and_pieces_can_be_trained_on(conf: Path, tones: Path, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["{kind: word}", "{kind: char}", "{kind: bpe, size: 14}"])
 def test_an_attention_model_learns_the_corpus(conf: Path, tones: Path, tmp_path: Path, tokenizer: str) -> None:
-    steps = ["optim.num_steps=250", "augment.freq_masks=0", "model.sampling=0", f"tokenizer={tokenizer}"]
+    steps = ["optim.num_steps=400", "augment.freq_masks=0", "model.sampling=0", f"tokenizer={tokenizer}"]
     dev = make_tone_corpus(tmp_path / "dev", num_utterances=12, seed=1)
     _train(conf, tones, tmp_path / "a", *steps, dev=dev)
     summary = json.loads((tmp_path / "a/summary.json").read_text())

@@ -153,10 +153,10 @@ def _read_shard(cuts: Path, recordings: Path, place: Path, *, prepared: Prepared
             got = f"`{found[0]}`" if found else "nothing more"
             raise SpeechkitError(f"`{recordings}` does not belong to its cuts: {got} for `{utt_id}`", where=where)
         name, data = found
-        if not is_file_name(name) or not is_file_name(utt_id) or not data:
+        if not (is_file_name(utt_id) and is_file_name(f"audio{Path(name).suffix}") and data):
             prepared.bad.append(BadItem(where, utt_id, "no audio, or its id can not be the name of a file"))
             continue
-        file = place / name
+        file = place / f"{utt_id}{Path(name).suffix}"
         file.write_bytes(data)
         try:
             info = audio_info(file)

@@ -270,3 +270,11 @@ def test_cuts_and_utterances_are_two_views_of_one_thing(data: st.DataObject) -> 
         assert replace(again, custom={}) == replace(u, custom={})
         assert again.custom == meant
         assert not losses.ids
+
+
+def test_a_shar_id_that_ends_with_a_dot_comes_back(audio: dict[str, Path], tmp_path: Path) -> None:
+    u = Utterance("0.", "0.", audio["r0"], 8000, 16000, 0.0, 2.0)
+    write, read = FORMATS["shar"]
+    assert write([u], tmp_path / "out.shar", Losses()) == 1
+    prepared = read(tmp_path / "out.shar", AudioIndex({}, {}))
+    assert [cut.id for cut in prepared.cuts] == ["0."] and not prepared.bad
