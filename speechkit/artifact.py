@@ -149,6 +149,22 @@ def _lock(path: Path) -> IO[str] | None:
         stream.close()  # the holder before us removed this file: lock the new one
 
 
+def check_writable(*paths: Path | None) -> None:
+    """Say before long work, not after it, that a result file can not be written; None is no file.
+
+    Raises:
+        SpeechkitError: a path is a folder, or lies below a file or in a folder that may not be written.
+    """
+    for path in filter(None, paths):
+        if path.is_dir():
+            raise SpeechkitError(f"`{path}` is a folder", expected="the name of a file")
+        place = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+        if not path.exists() and not place.is_dir():
+            raise SpeechkitError(f"`{path}` can not be written: `{place}` is no folder")
+        if not os.access(place, os.W_OK):
+            raise SpeechkitError(f"`{path}` can not be written: no permission for `{place}`")
+
+
 @contextmanager
 def publish_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Write a single result file so that it appears whole or not at all; devices such as /dev/stdout are written to.

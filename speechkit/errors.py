@@ -19,6 +19,11 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, as messages say it: `1 cut`, `2 cuts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class SpeechkitError(Exception):
     """A failure the user can understand and mend without a traceback.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from speechkit import log
 from speechkit.data.store import Word, load_cuts, tiers_of
-from speechkit.errors import CheckFailed, SpeechkitError
+from speechkit.errors import CheckFailed, SpeechkitError, counted
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
@@ -47,9 +47,9 @@ def compare_files(ref: Path, hyp: Path, *, tier: str = "word", by: str = "") -> 
         examples = [f"not in {hyp}: {utt_id}" for utt_id in compared.missing]
         examples += [f"other words: {utt_id}" for utt_id in compared.different]
         raise SpeechkitError(f"`{ref}` and `{hyp}` share no utterance with the same `{tier}` alignment", where=examples)
-    for kind, ids in (("are not in HYP", compared.missing), ("have other words in HYP", compared.different)):
+    for kind, ids in (("missing in HYP", compared.missing), ("with other words in HYP", compared.different)):
         if ids:
-            log.warn(f"{len(ids)} utterances {kind}, such as {', '.join(ids[:3])}")
+            log.warn(f"{counted(len(ids), 'utterance')} {kind}, such as {', '.join(ids[:3])}")
     everything = [edges for group in compared.edges.values() for edges in group]
     result: dict[str, Any] = {
         "num_utterances": compared.num_utterances,

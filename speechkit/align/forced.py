@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,7 +21,7 @@ from speechkit.align.hmm_model import HmmModel
 from speechkit.align.methods import align_alone, align_with_ctc, align_with_models, load_exp, sampling_rate_of
 from speechkit.align.result import Aligned, NotAligned, Outcome
 from speechkit.align.spelling import letters_of
-from speechkit.artifact import make_artifact, publish_file, write_json
+from speechkit.artifact import check_writable, make_artifact, publish_file, write_json
 from speechkit.audio.config import FeatureConfig
 from speechkit.data.batch import utterances_of
 from speechkit.data.corpora.items import is_file_name
@@ -29,7 +29,7 @@ from speechkit.data.formats.ctm import write_ctm
 from speechkit.data.formats.textgrid import write_textgrid
 from speechkit.data.prepare import bad_count_limit
 from speechkit.data.store import CUTS_FILE, Word, audio_path, load_cuts, save_cuts, with_tiers
-from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError
+from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError, counted
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
@@ -70,6 +70,7 @@ def run(
     """
     formats = _formats(config.formats)
     bad_count_limit(config.max_bad, 0)  # a wrong value shows before the work
+    check_writable(json_file)
     manifest = cuts / CUTS_FILE if cuts.is_dir() else cuts
     found = list(load_cuts(manifest))
     if "textgrid" in formats:
@@ -146,7 +147,7 @@ def _align(
 def _fault_of(cut: MonoCut, sampling_rate: int) -> str:
     """Why a cut can not be aligned, as far as it shows before the audio is read; or an empty text."""
     if len(cut.supervisions) != 1:
-        return f"it has {len(cut.supervisions)} supervisions, not one"
+        return f"it has {counted(len(cut.supervisions), 'supervision')}, not one"
     words = (cut.supervisions[0].text or "").split()
     if not words:
         return "it has no text"
@@ -170,7 +171,7 @@ def _judge(items: Sequence[_Item], max_bad: str, out: Path) -> None:
         _write_table(report, SKIPPED_COLUMNS, lines)
         more = f"; the whole list is in `{report}`"
     raise SpeechkitError(
-        f"{len(lines)} of {len(items)} utterances can not be aligned",
+        f"{len(lines)} of {counted(len(items), 'utterance')} can not be aligned",
         where=["  ".join(line) for line in lines],
         hint=f"mend them, or skip them with --max-bad {len(lines)}{more}" if len(lines) < len(items) else "",
     )
@@ -193,7 +194,10 @@ def _write(items: Sequence[_Item], config: AlignConfig, folder: Path, *, formats
     skipped = _skipped_lines(items)
     if skipped:
         _write_table(folder / SKIPPED_FILE, SKIPPED_COLUMNS, skipped)
-        log.warn(f"{len(skipped)} of {len(items)} utterances can not be aligned and are left out: see {SKIPPED_FILE}")
+        log.warn(
+            f"{len(skipped)} of {counted(len(items), 'utterance')} can not be aligned and are left out:"
+            f" see {SKIPPED_FILE}"
+        )
     suspicious = [
         (
             cut.id,
@@ -220,8 +224,8 @@ def _write(items: Sequence[_Item], config: AlignConfig, folder: Path, *, formats
     write_json(folder / SUMMARY_FILE, summary)
     if suspicious:
         log.warn(
-            f"{len(suspicious)} of {len(words)} words fit badly (confidence below {config.min_confidence:g}):"
-            f" see {SUSPICIOUS_FILE}"
+            f"{len(suspicious)} of {counted(len(words), 'word')} fit badly"
+            f" (confidence below {config.min_confidence:g}): see {SUSPICIOUS_FILE}"
         )
 
 
@@ -238,10 +242,10 @@ def _write_table(path: Path, columns: Sequence[str], lines: Sequence[Sequence[st
         stream.writelines("\t".join(line) + "\n" for line in [columns, *lines])
 
 
-def _summary_line(out: Path, summary: dict[str, float]) -> str:
-    parts = [f"{summary['num_utterances']} utterances", f"{summary['num_words']} words aligned"]
+def _summary_line(out: Path, summary: dict[str, Any]) -> str:
+    parts = [counted(summary["num_utterances"], "utterance"), f"{counted(summary['num_words'], 'word')} aligned"]
     if summary["num_suspicious"]:
         parts.append(f"{summary['num_suspicious']} of them suspicious (see {out / SUSPICIOUS_FILE})")
     if summary["num_skipped"]:
-        parts.append(f"{summary['num_skipped']} utterances skipped (see {out / SKIPPED_FILE})")
+        parts.append(f"{counted(summary['num_skipped'], 'utterance')} skipped (see {out / SKIPPED_FILE})")
     return f"{out}: {', '.join(parts)}"

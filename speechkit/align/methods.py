@@ -15,7 +15,7 @@ from speechkit.align.hmm_model import WEIGHTS_FILE, Chain, HmmModel, Ints, load_
 from speechkit.align.pieces import cut_pieces, first_states, merge, rough_edges
 from speechkit.align.result import NotAligned, Outcome
 from speechkit.data.batch import Utterance
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 from speechkit.models.table import WEIGHTS_FILE as CTC_WEIGHTS_FILE
 from speechkit.models.table import Trained, check_device, load_trained
 
@@ -110,6 +110,6 @@ def _store_for(config: AlignConfig, utterances: Sequence[Utterance]) -> FrameSto
 
 def _tell(model: HmmModel, num_utterances: int) -> None:
     log.info(
-        f"trained on {num_utterances} utterances at {model.sampling_rate} Hz: {len(model.words)} words and"
+        f"trained on {counted(num_utterances, 'utterance')} at {model.sampling_rate} Hz: {len(model.words)} words and"
         f" {len(model.letters)} letters with {len(model.stay_N)} states"
     )

@@ -16,7 +16,7 @@ import orjson
 from lhotse import MonoCut
 
 from speechkit import log
-from speechkit.artifact import make_artifact, write_json
+from speechkit.artifact import check_writable, make_artifact, write_json
 from speechkit.data.config import KaldiConfig, TsvConfig
 from speechkit.data.config_convert import FOLDER_TARGETS, FORMATS, ConvertConfig
 from speechkit.data.corpora import kaldi, tsv
@@ -40,7 +40,7 @@ from speechkit.data.formats.utterance import Losses, Utterance, utterances_of
 from speechkit.data.prepare import SKIPPED_FILE, bad_count_limit, judge_bad_items, write_bad_items
 from speechkit.data.store import audio_path, iter_cuts, save_cuts, save_manifests
 from speechkit.data.stream import CUTS_FILE, manifest_lines
-from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.errors import ConfigError, SpeechkitError, counted
 
 RESULT_FILE = "convert.json"
 LOST_FILE = "lost.tsv"
@@ -62,7 +62,6 @@ _NAMED_AUDIO: dict[str, Callable[[Path], list[Path]]] = {
     "kaldi": kaldi.named_audio,
     "tsv": tsv.named_audio,
     "nemo": nemo_audio,
-    "cuts": lambda source: list(map(audio_path, iter_cuts(source))),
 }
 _SUFFIXES = {".tsv": "tsv", ".ctm": "ctm", ".stm": "stm", SUFFIX.lower(): "textgrid"}
 
@@ -90,6 +89,7 @@ def run(
     if config.source_format == "auto":
         config = config.model_copy(update={"source_format": guess_format(source)})
     bad_count_limit(config.max_bad, 0)
+    check_writable(json_file)
     job = _Job(source, config, out.absolute(), audio, num_jobs)
     job.check()
     if not job.is_folder:
@@ -197,13 +197,24 @@ class _Job:
     def named_audio(self) -> list[Path]:
         """The audio files that the source names, wherever they lie."""
         kind = self.config.source_format
+        if kind == "cuts":
+            return list(map(audio_path, self._cuts([])))
         return _NAMED_AUDIO[kind](self.source) if kind in _NAMED_AUDIO else []
+
+    def _cuts(self, bad: list[BadItem]) -> Iterator[MonoCut]:
+        """The cuts of a manifest one by one; at its end it may turn out that too many lines are none."""
+        count = 0
+        for cut in iter_cuts(self.source, bad):
+            count += 1
+            yield cut
+        judge_bad_items(bad, count, max_bad=self.config.max_bad, out=self.out)
 
     def _read(self, folder: Path) -> tuple[Iterable[MonoCut], list[BadItem]]:
         """The cuts of the source, one by one where it is a manifest of cuts, and what could not be used."""
         kind, source = self.config.source_format, self.source
         if kind == "cuts":
-            return iter_cuts(source), []
+            bad: list[BadItem] = []
+            return self._cuts(bad), bad
         if kind == "kaldi":
             prepared = kaldi.prepare(source, folder, KaldiConfig(), num_jobs=self.num_jobs)
         elif kind == "tsv":
@@ -215,7 +226,7 @@ class _Job:
             prepared = read_shar(source, folder)
         else:
             prepared = _READERS_WITH_AUDIO[kind](source, AudioIndex.of(self.audio))
-        judge_bad_items(prepared, self.config.max_bad, self.out)
+        judge_bad_items(prepared.bad, len(prepared.cuts), max_bad=self.config.max_bad, out=self.out)
         for note in prepared.notes:
             log.warn(note)
         return prepared.cuts, prepared.bad
@@ -261,7 +272,7 @@ def _moved(utterance: Utterance, old: Path, new: Path) -> Utterance:
 
 def _summary(result: dict[str, Any], out: Path) -> str:
     is_folder = out.is_dir()
-    parts = [f"{out}: {result['num_written']} utterances as {result['to']}"]
+    parts = [f"{out}: {counted(result['num_written'], 'utterance')} as {result['to']}"]
     for key, name in (("num_skipped", SKIPPED_FILE), ("lost", LOST_FILE)):
         place = out / name if is_folder else f"{out}.{name}"
         if key == "num_skipped" and result[key]:

@@ -20,7 +20,7 @@ from speechkit.data.config import CORPUS_CONFIGS, FsddStringsConfig, PrepareConf
 from speechkit.data.corpora import kaldi, tsv
 from speechkit.data.corpora.items import BadItem, Prepared
 from speechkit.data.store import load_cuts, save_manifests
-from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError
+from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError, counted
 
 CORPORA = {
     "an4": "speechkit.data.corpora.an4:prepare",
@@ -123,15 +123,15 @@ def _build(config: PrepareConfig, folder: Path, out: Path, *, num_jobs: int) -> 
     prepare = cast(Prepare, getattr(importlib.import_module(module), function))
     extra: dict[str, Any] = {"recipe": recipe} if recipe else {}
     prepared = prepare(Path(config.source), folder, config.options, num_jobs=num_jobs, **extra)
-    judge_bad_items(prepared, config.max_bad, out)
+    judge_bad_items(prepared.bad, len(prepared.cuts), max_bad=config.max_bad, out=out)
     if prepared.bad or prepared.left_out:
         write_bad_items(folder / SKIPPED_FILE, [*prepared.bad, *prepared.left_out])
     save_manifests(prepared.cuts, folder, final_folder=out)
     for note in prepared.notes:
         log.warn(note)
-    done = f"prepared {len(prepared.cuts)} utterances, skipped {len(prepared.bad)}"
+    done = f"prepared {counted(len(prepared.cuts), 'utterance')}, skipped {len(prepared.bad)}"
     if prepared.left_out:
-        done += f", left out {len(prepared.left_out)} items of the corpus that are no utterances with a text"
+        done += f", left out {counted(len(prepared.left_out), 'item')} of the corpus without a transcript"
     log.info(done + (f": reasons in {out / SKIPPED_FILE}" if prepared.bad or prepared.left_out else ""))
 
 
@@ -147,7 +147,7 @@ def bad_count_limit(max_bad: str, total: int) -> int:
     return int(match[1]) if match[1] else int(float(match[2]) * total / 100)
 
 
-def judge_bad_items(prepared: Prepared, max_bad: str, out: Path) -> None:
+def judge_bad_items(bad: Sequence[BadItem], num_good: int, *, max_bad: str, out: Path) -> None:
     """Stop when too many items are unusable; all of them are listed in `<out>.bad.tsv`.
 
     Raises:
@@ -155,19 +155,19 @@ def judge_bad_items(prepared: Prepared, max_bad: str, out: Path) -> None:
     """
     report = out.with_name(f"{out.name}.bad.tsv")
     report.unlink(missing_ok=True)
-    num_bad, total = len(prepared.bad), len(prepared.bad) + len(prepared.cuts)
+    num_bad, total = len(bad), len(bad) + num_good
     if num_bad > bad_count_limit(max_bad, total):
         more = ""
         if num_bad > NUM_SHOWN:
-            write_bad_items(report, prepared.bad)
+            write_bad_items(report, bad)
             more = f"; the whole list is in `{report}`"
         raise SpeechkitError(
             f"{num_bad} of {total} items can not be used",
-            where=[str(item) for item in prepared.bad],
+            where=[str(item) for item in bad],
             hint=f"mend them, or skip them with --max-bad {num_bad}{more}",
         )
-    if not prepared.cuts:
-        raise SpeechkitError("no usable utterance is left", where=[str(item) for item in prepared.bad])
+    if not num_good:
+        raise SpeechkitError("no usable utterance is left", where=[str(item) for item in bad])
 
 
 def write_bad_items(path: Path, bad: Sequence[BadItem]) -> None:
@@ -181,7 +181,7 @@ def _summary(out: Path) -> str:
     cuts = load_cuts(out)
     hours = sum(cut.duration for cut in cuts) / 3600
     speakers = {s.speaker for cut in cuts for s in cut.supervisions if s.speaker is not None}
-    counts = [f"{len(cuts)} utterances", f"{hours:.2f} h", f"{len(speakers)} speakers"]
+    counts = [counted(len(cuts), "utterance"), f"{hours:.2f} h", counted(len(speakers), "speaker")]
     num_skipped = sum(1 for _ in _skipped_lines(out))
     if num_skipped:
         counts.append(f"{num_skipped} skipped (see {out / SKIPPED_FILE})")

@@ -21,10 +21,11 @@ from lhotse.supervision import AlignmentItem
 from lhotse.utils import fastcopy
 
 from speechkit.artifact import publish_file
+from speechkit.data.corpora.items import BadItem
 from speechkit.data.cut_faults import fault_of
 from speechkit.data.stream import CUTS_FILE as CUTS_FILE
 from speechkit.data.stream import manifest_lines, manifest_path
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 
 
 @dataclass(frozen=True)
@@ -111,43 +112,59 @@ def load_cuts(path: Path) -> CutSet:
     return CutSet(list(_parse_cuts(list(manifest_lines(path)), path)))
 
 
-def iter_cuts(path: Path) -> Iterator[MonoCut]:
-    """The cuts of `load_cuts` one by one, in the memory of their ids; a fault shows when its line is reached."""
+def iter_cuts(path: Path, bad: list[BadItem] | None = None) -> Iterator[MonoCut]:
+    """The cuts of `load_cuts` one by one, in the memory of their ids; a fault shows when its line is reached.
+
+    Args:
+        bad: takes the lines that are no cuts; None: the first of them is an error.
+    """
     path = manifest_path(path)
-    return _parse_cuts(manifest_lines(path), path)
+    return _parse_cuts(manifest_lines(path), path, bad)
 
 
-def _parse_cuts(lines: Iterable[bytes], path: Path) -> Iterator[MonoCut]:
+def _parse_cuts(lines: Iterable[bytes], path: Path, bad: list[BadItem] | None = None) -> Iterator[MonoCut]:
     ids: set[str] = set()
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}"
         try:
-            cut = deserialize_item(orjson.loads(line))
-            fault = fault_of(cut) if isinstance(cut, MonoCut) else f"a {type(cut).__name__} is not a cut of one channel"
-        except orjson.JSONDecodeError as error:
-            raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
-        except (
-            KeyError,
-            IndexError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            AssertionError,
-            NotImplementedError,
-        ) as error:
-            raise SpeechkitError(
-                "not a lhotse cut",
-                where=f"{where}  {type(error).__name__}: {error}",
-                expected="one MonoCut per line",
-            ) from None
-        if fault:
-            raise SpeechkitError(fault, where=where, expected="a MonoCut of the first channel of an audio file")
-        if cut.id in ids:
-            raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
+            cut = _parse_cut(line, where)
+            if cut.id in ids:
+                raise SpeechkitError(f"the id `{cut.id}` occurs twice", where=where)
+        except SpeechkitError as error:
+            if bad is None:
+                raise
+            detail = error.where[0].removeprefix(where).strip()
+            bad.append(BadItem(where, "-", f"{error.what}: {detail}" if detail else error.what))
+            continue
         ids.add(cut.id)
         yield _resolve(cut, path.parent)
-    if not ids:
+    if not ids and not bad:
         raise SpeechkitError(f"`{path}` holds no cuts")
+
+
+def _parse_cut(line: bytes, where: str) -> MonoCut:
+    try:
+        cut = deserialize_item(orjson.loads(line))
+        fault = fault_of(cut) if isinstance(cut, MonoCut) else f"a {type(cut).__name__} is not a cut of one channel"
+    except orjson.JSONDecodeError as error:
+        raise SpeechkitError(f"not valid JSON: {error.msg}", where=where) from None
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:
+        raise SpeechkitError(
+            "not a lhotse cut",
+            where=f"{where}  {type(error).__name__}: {error}",
+            expected="one MonoCut per line",
+        ) from None
+    if fault:
+        raise SpeechkitError(fault, where=where, expected="a MonoCut of the first channel of an audio file")
+    return cut
 
 
 def save_cuts(cuts: Iterable[MonoCut], path: Path) -> None:
@@ -201,7 +218,9 @@ def text_of(cut: MonoCut) -> str:
         SpeechkitError: the cut has not exactly one supervision with a text.
     """
     if len(cut.supervisions) != 1 or cut.supervisions[0].text is None:
-        raise SpeechkitError(f"cut `{cut.id}` has {len(cut.supervisions)} supervisions or no text", expected="one text")
+        raise SpeechkitError(
+            f"cut `{cut.id}` has {counted(len(cut.supervisions), 'supervision')} or no text", expected="one text"
+        )
     return str(cut.supervisions[0].text)
 
 

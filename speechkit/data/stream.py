@@ -80,21 +80,30 @@ def manifest_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, packed or not.
 
     Raises:
-        SpeechkitError: missing, unreadable or truncated.
+        SpeechkitError: missing, unreadable or truncated, or a table or a Kaldi directory.
     """
+    if path.suffix.lower() == ".tsv" and path.is_file():
+        hint = f"`speechkit data prepare tsv {path} --out DIR` makes cuts of it"
+        raise SpeechkitError(f"`{path}` is a table, not a manifest of cuts", hint=hint)
     try:
         with path.open("rb") as raw:
             is_packed = raw.peek(2)[:2] == b"\x1f\x8b"
             with gzip.GzipFile(fileobj=raw) if is_packed else raw as stream:
                 yield from stream
     except FileNotFoundError:
-        hint = ""
-        if path.name == CUTS_FILE and path.parent.is_dir():
-            found = sorted(p.name for p in path.parent.glob("*.jsonl.gz"))
-            hint = (
-                f"name one of {', '.join(found)}" if found else "`speechkit data prepare` and `data convert` make one"
-            )
+        hint = _cure_of_folder(path.parent) if path.name == CUTS_FILE and path.parent.is_dir() else ""
         raise SpeechkitError(f"manifest `{path}` does not exist", hint=hint) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = "it is truncated" if isinstance(error, EOFError) else str(error)
         raise SpeechkitError(f"cannot read the manifest `{path}`: {reason}", hint="make it again") from None
+
+
+def _cure_of_folder(folder: Path) -> str:
+    """How a folder without cuts becomes one."""
+    if found := sorted(path.name for path in folder.glob("*.jsonl.gz")):
+        return f"name one of {', '.join(found)}"
+    if (folder / "wav.scp").is_file():
+        return f"it is a Kaldi directory: `speechkit data convert {folder} --to cuts --out DIR` makes cuts of it"
+    if table := next(iter(sorted(folder.glob("*.tsv"))), None):
+        return f"`speechkit data prepare tsv {table} --out DIR` makes cuts of the table there"
+    return "`speechkit data prepare` and `data convert` make one"

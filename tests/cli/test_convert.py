@@ -212,10 +212,41 @@ def test_bad_items_are_skipped_with_their_reasons_up_to_max_bad(run_speechkit: R
     assert "n.json:5  a  the id occurs twice" in failed.stderr
     assert not (tmp_path / "t.tsv").exists()
     done = run_speechkit(*command, "--max-bad", "6")
-    assert done.stdout.startswith(
-        f"{tmp_path}/t.tsv: 1 utterances as tsv; 6 skipped (see {tmp_path}/t.tsv.skipped.tsv)"
-    )
+    assert done.stdout.startswith(f"{tmp_path}/t.tsv: 1 utterance as tsv; 6 skipped (see {tmp_path}/t.tsv.skipped.tsv)")
     assert len((tmp_path / "t.tsv.skipped.tsv").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("target, name", [("kaldi", "k"), ("nemo", "n.json"), ("cuts", "c.jsonl.gz"), ("cuts", "c")])
+def test_lines_that_are_no_cuts_are_skipped_up_to_max_bad(
+    run_speechkit: Run, cuts: Path, tmp_path: Path, target: str, name: str
+) -> None:
+    lines = gzip.decompress((cuts / "cuts.jsonl.gz").read_bytes()).splitlines(keepends=True)
+    bad = tmp_path / "in" / "bad.jsonl"
+    bad.write_bytes(lines[0] + b"{\n" + lines[1] + lines[0] + b'{"id": "x"}\n' + lines[2])
+    out = tmp_path / name
+    command = ["data", "convert", bad, "--from", "cuts", "--to", target, "--out", out]
+    for options in ([], ["--max-bad", "2"], ["--max-bad", "49%"]):
+        failed = run_speechkit(*command, *options)
+        assert (failed.exit_code, out.exists()) == (1, False)
+        assert "3 of 6 items can not be used" in failed.stderr and "--max-bad 3" in failed.stderr
+    assert f"{bad}:2  -  not valid JSON" in failed.stderr
+    assert f"{bad}:4  -  the id `ann-0` occurs twice" in failed.stderr
+    assert f"{bad}:5  -  not a lhotse cut: " in failed.stderr
+    done = run_speechkit(*command, "--max-bad", "3", "--json", tmp_path / "r.json")
+    assert done.exit_code == 0, done.stderr
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert (result["num_written"], result["num_skipped"]) == (3, 3)
+    skipped = out / "skipped.tsv" if out.is_dir() else tmp_path / f"{name}.skipped.tsv"
+    assert len(skipped.read_text().splitlines()) == 4
+
+
+def test_a_result_that_can_not_be_written_is_told_before_the_work(
+    run_speechkit: Run, cuts: Path, tmp_path: Path
+) -> None:
+    command = ["data", "convert", cuts, "--to", "kaldi", "--out", tmp_path / "k", "--json"]
+    for path, problem in ((cuts, "is a folder"), (cuts / "cuts.jsonl.gz" / "r.json", "is no folder")):
+        failed = run_speechkit(*command, path)
+        assert (failed.exit_code, problem in failed.stderr, (tmp_path / "k").exists()) == (1, True, False)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_changed_list_is_noticed(run_speechkit: Callable[..., Any], tmp_path: 
     command += ["--set", f"list={tmp_path / 'l.tsv'}"]
     columns = "id speaker text recordings gaps_ms"
     make_table(tmp_path / "l.tsv", columns, "s1 theo one theo-1-00 5,5")
-    assert "1 utterances" in run_speechkit(*command).stdout
+    assert "1 utterance," in run_speechkit(*command).stdout
     make_table(tmp_path / "l.tsv", columns, "s1 theo one theo-1-00 5,5", "s2 theo two theo-2-00 5,5")
     assert "2 utterances" in run_speechkit(*command).stdout
 

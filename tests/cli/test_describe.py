@@ -67,3 +67,14 @@ def test_describing_does_not_load_lhotse(cuts: Path) -> None:
         f"describe(Path({str(cuts / 'train.jsonl.gz')!r})); assert not {{'lhotse', 'torch'}} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_outputs_that_can_not_be_written_are_told_before_the_manifest_is_read(
+    run_speechkit: Callable[..., Any], cuts: Path, option: str
+) -> None:
+    missing = cuts / "none.jsonl.gz"
+    for path, problem in ((cuts, "is a folder"), (cuts / "a.wav" / "x" / "d", "a.wav` is no folder")):
+        done = run_speechkit("data", "describe", missing, option, path)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert problem in done.stderr and "none.jsonl.gz" not in done.stderr

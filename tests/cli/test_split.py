@@ -264,3 +264,20 @@ def test_a_corpus_like_common_voice(run_speechkit: Run, tmp_path: Path) -> None:
     assert [sizes["dev"], sizes["test"]] == pytest.approx([6000, 6000], rel=0.1)
     left = json.loads((tmp_path / "s.json").read_text())["left_out"]
     assert left["share"] < 0.4 * left["random_share"]
+
+
+def test_tables_and_kaldi_directories_are_refused_with_the_cure(run_speechkit: Run, tmp_path: Path) -> None:
+    table = tmp_path / "table" / "all.tsv"
+    table.parent.mkdir()
+    table.write_text("id\tpath\tspeaker\ttext\n")
+    kaldi = tmp_path / "kaldi"
+    kaldi.mkdir()
+    (kaldi / "wav.scp").write_text("a a.wav\n")
+    for source, cure in (
+        (table, f"`speechkit data prepare tsv {table} --out DIR`"),
+        (table.parent, f"`speechkit data prepare tsv {table} --out DIR`"),
+        (kaldi, f"`speechkit data convert {kaldi} --to cuts --out DIR`"),
+    ):
+        failed = run_speechkit("data", "split", source, "--out", tmp_path / "out")
+        assert (failed.exit_code, cure in failed.stderr) == (1, True), failed.stderr
+        assert not (tmp_path / "out").exists()

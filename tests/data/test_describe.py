@@ -142,7 +142,9 @@ def test_a_set_against_itself_is_all_memory(train: Path) -> None:
             "as diverse as 2 equally frequent ones",
         ),
         ([], 0, "no-text", "no transcripts"),
-        (["a b"], 1, "diverse", "1 text in 1 utterances by 1 speaker"),
+        (["a b"], 1, "too-few", "1 text in 1 utterance by 1 speaker: too few to tell diversity"),
+        ([f"all {k}" for k in range(99)], 0, "too-few", "99 texts in 99 utterances: too few"),
+        (["say it"] * 99, 0, "few-texts", "1 text, 99 utterances of each"),
     ],
 )
 def test_texts_get_a_plain_verdict(texts: list[str], speakers: int, kind: str, said: str) -> None:
@@ -179,7 +181,7 @@ def test_a_lexicon_gives_word_boundaries_by_phone(train: Path, tmp_path: Path) -
         describe(train, lexicon=lexicon)
     assert caught.value.where == [f"{lexicon}:2  dog  no phones"]
     lexicon.write_text("the DH AH\n")
-    with pytest.raises(SpeechkitError, match="5 of 6 words are not in the lexicon"):
+    with pytest.raises(SpeechkitError, match="lacks 5 of 6 words"):
         describe(train, lexicon=lexicon)
 
 
@@ -214,7 +216,7 @@ def test_cuts_of_several_supervisions_are_not_passed_over_in_silence(
     double = row(0, "one")
     double["supervisions"].append({"id": "x", "text": "two", "speaker": "bob"})
     assert describe(write(tmp_path / "a.jsonl.gz", [double, row(1, "one")]))["texts"]["num_texts"] == 1
-    assert len(told) == 1 and told[0].startswith("1 cuts of") and "only the first of each is described" in told[0]
+    assert len(told) == 1 and told[0].startswith("1 cut of") and "only the first of each is described" in told[0]
     describe(write(tmp_path / "b.jsonl.gz", [row(1, "one")]))
     assert len(told) == 1
 

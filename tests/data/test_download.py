@@ -38,7 +38,7 @@ def test_a_corpus_is_downloaded_and_prepared_in_one_command_and_only_once(
     monkeypatch.setattr(lhotse.recipes, "download_yesno", fetch)
     command = ["data", "prepare", "yesno", tmp_path / "raw", "--download", "--out", tmp_path / "out"]
     done = run_speechkit(*command)
-    assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/out: 4 utterances, 0.00 h, 1 speakers\n")
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/out: 4 utterances, 0.00 h, 1 speaker\n")
     assert run_speechkit(*command).stdout == f"up to date: {tmp_path}/out\n"
     assert calls == [tmp_path / "raw"]
 

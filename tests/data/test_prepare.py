@@ -79,7 +79,7 @@ def test_counts_of_thousands_of_digits_are_config_errors() -> None:
         bad_count_limit("9" * 5000, 1)
 
 
-def test_skipped_items_are_in_the_log(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_items_are_in_the_log(source: Path, tmp_path: Path) -> None:
     from speechkit import log
 
     log.setup()
@@ -125,7 +125,7 @@ def test_the_second_time_is_up_to_date_until_the_source_or_an_option_changes(
     assert capsys.readouterr().out.startswith(f"{out}: 3 utterances")
     make_table(source / "manifest.tsv", COLUMNS, "u1 a.wav ann one")
     run(source, out, max_bad="50%")
-    assert capsys.readouterr().out.startswith(f"{out}: 1 utterances")
+    assert capsys.readouterr().out.startswith(f"{out}: 1 utterance,")
 
 
 def test_a_source_that_moved_is_prepared_again_because_the_audio_did(source: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speechkit.data.corpora.items import BadItem
-from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.errors import ConfigError, SpeechkitError, counted
 
 MAX_DIGITS = 9  # whole numbers of tables: what a manifest can hold
 _BOM = b"\xef\xbb\xbf"
@@ -70,7 +70,7 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[list[Row], list[Bad
         if len(values) == len(columns):
             rows.append(Row(f"{path}:{number}", dict(zip(columns, values, strict=True))))
             continue
-        given = "an empty line" if not line.strip() else f"{len(values)} fields"
+        given = "an empty line" if not line.strip() else counted(len(values), "field")
         named = dict(zip(columns, values, strict=False)).get("id") or "-"
         bad.append(BadItem(f"{path}:{number}", named, f"{given}, {len(columns)} expected"))
     if not rows and not bad:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.data.stream import stream_cuts
+from speechkit.errors import counted
 from speechkit.log import track, warn
 from speechkit.text.counts import TextCounter, Texts, Vocabulary
 
@@ -98,7 +99,9 @@ def collect(path: Path, vocabulary: Vocabulary | None = None) -> Collected:
                 fields[name] = Tally()
             fields[name].add(value, length)
     if num_several:
-        warn(f"{num_several} cuts of `{path}` hold several supervisions: only the first of each is described")
+        warn(
+            f"{counted(num_several, 'cut')} of `{path}` with several supervisions: only the first of each is described"
+        )
     return Collected(
         name=str(path),
         seconds=np.array(seconds, np.float64),

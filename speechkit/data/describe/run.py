@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speechkit.artifact import publish_file, write_json
+from speechkit.artifact import check_writable, publish_file, write_json
 from speechkit.data.corpora.tables import read_lines
 from speechkit.data.describe.collect import collect
 from speechkit.data.describe.result import result_of
@@ -22,7 +22,7 @@ from speechkit.data.describe.tables import (
     speaker_table,
     text_table,
 )
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 from speechkit.report.histogram import as_svg
 from speechkit.report.html import render
 from speechkit.text.counts import Vocabulary
@@ -43,8 +43,10 @@ def run(
     """Print what a manifest holds and what others share with it.
 
     Raises:
-        SpeechkitError: a manifest or the lexicon can not be read, or a word is not in the lexicon.
+        SpeechkitError: a manifest or the lexicon can not be read, a word is not in the lexicon, or an output can not
+            be written.
     """
+    check_writable(json_file, html_file)
     result = describe(cuts, against=against, lexicon=lexicon)
     print(as_terminal(result))
     if json_file is not None:
@@ -79,11 +81,11 @@ def read_lexicon(path: Path, vocabulary: Vocabulary) -> Edges:
         elif word:
             table.setdefault(word, (phones[0], phones[-1]))
     if faults:
-        raise SpeechkitError(f"{len(faults)} lines of the lexicon `{path}` can not be used", where=faults)
+        raise SpeechkitError(f"{counted(len(faults), 'line')} of the lexicon `{path}` can not be used", where=faults)
     missing = [word for word in vocabulary if word not in table]
     if missing:
         raise SpeechkitError(
-            f"{len(missing)} of {len(vocabulary)} words are not in the lexicon `{path}`",
+            f"the lexicon `{path}` lacks {len(missing)} of {counted(len(vocabulary), 'word')}",
             where=missing,
             hint="add them, or leave out --lexicon: letters then stand for phones",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from speechkit.data.describe.collect import MAX_VALUES
+from speechkit.errors import counted
 from speechkit.report.histogram import Histogram, as_bars
 from speechkit.report.tables import Table, as_text
 
@@ -20,7 +21,8 @@ def histogram_of(result: dict[str, Any]) -> Histogram:
 
 def headline(part: dict[str, Any], num_speakers: int, num_texts: int) -> str:
     """A set in one line."""
-    return f"{part['num_utterances']} utterances, {part['hours']:.2f} h, {num_speakers} speakers, {num_texts} texts"
+    counts = [counted(part["num_utterances"], "utterance"), f"{part['hours']:.2f} h"]
+    return ", ".join([*counts, counted(num_speakers, "speaker"), counted(num_texts, "text")])
 
 
 def duration_table(result: dict[str, Any]) -> Table:
@@ -41,7 +43,8 @@ def speaker_table(result: dict[str, Any], max_rows: int = _MAX_ROWS) -> Table:
 
 def field_table(name: str, field: dict[str, Any], max_rows: int = _MAX_ROWS) -> Table:
     """Utterances and hours of each value of a field."""
-    title = f"{name}, of {field['num_without_value']} utterances unknown" if field["num_without_value"] else name
+    unknown = counted(field["num_without_value"], "utterance")
+    title = f"{name}, of {unknown} unknown" if field["num_without_value"] else name
     columns = [name, "utterances", "hours"]
     if field["values"] is None:
         return Table(f"{title}: {_many(field)}", columns, [])
@@ -149,7 +152,9 @@ def as_terminal(result: dict[str, Any]) -> str:
 def _field_text(name: str, field: dict[str, Any]) -> str:
     if field["values"] is None:
         return f"{name}: {_many(field)}"
-    unknown = f"\n{field['num_without_value']} utterances without {name}" if field["num_without_value"] else ""
+    unknown = (
+        f"\n{counted(field['num_without_value'], 'utterance')} without {name}" if field["num_without_value"] else ""
+    )
     return as_text(field_table(name, field)) + unknown
 
 

@@ -13,7 +13,7 @@ from speechkit.data.corpora.items import BadItem
 from speechkit.data.corpora.tables import read_lines
 from speechkit.data.formats.fields import is_field, parse_seconds, seconds_text
 from speechkit.data.store import Word
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 
 CHANNEL = "1"
 
@@ -62,7 +62,7 @@ def read_ctm(path: Path) -> tuple[dict[str, list[Word]], list[BadItem]]:
             continue
         where = f"{path}:{number}"
         if len(fields) not in (5, 6):
-            bad.append(BadItem(where, fields[0], f"{len(fields)} fields, 5 or 6 expected"))
+            bad.append(BadItem(where, fields[0], f"{counted(len(fields), 'field')}, 5 or 6 expected"))
             continue
         recording, channel, start, duration, symbol, *rest = fields
         try:

@@ -26,7 +26,7 @@ import orjson
 from speechkit.artifact import publish_file
 from speechkit.data.split.keys import ALONE, field_value
 from speechkit.data.stream import manifest_lines
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 from speechkit.log import track
 
 _BLOCK = 1 << 20
@@ -80,7 +80,7 @@ def open_manifest(path: Path, fields: Sequence[str], *, spool: Path) -> Iterator
             columns.faults = _double_ids(path, columns)
         if columns.faults:
             raise SpeechkitError(
-                f"{len(columns.faults)} cuts of `{path}` can not be split",
+                f"`{path}` can not be split: {counted(len(columns.faults), 'bad cut')}",
                 where=columns.faults,
                 expected="one MonoCut per line: its own id, one supervision with every field of --by and --stratify",
                 hint="`speechkit data validate` names all faults of a manifest",
@@ -129,7 +129,7 @@ def _add(columns: _Columns, line: bytes, same: dict[str, str]) -> str:
     if not isinstance(name, str):
         return "the id is no text"
     if count != 1:
-        return f"{name}  {count} supervisions instead of one"
+        return f"{name}  {counted(count, 'supervision')} instead of one"
     if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         return f"{name}  its duration is {seconds!r}"
     for place, (field_name, value) in enumerate(zip(columns.values, found, strict=True)):

@@ -12,7 +12,7 @@ from speechkit.data.split.cells import Cells, group_sides, make_cells, needed_ke
 from speechkit.data.split.keys import Groups, Ints
 from speechkit.data.split.pack import DEV, FREE, LEFT_OUT, SIDES, TEST, Floats, Goal, Sides, pack
 from speechkit.data.split.search import Found, Problem, search
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 
 MIN_STARTS, MAX_STARTS = 6, 60
 _CELLS_PER_START = 300_000  # small problems can afford more starts
@@ -125,7 +125,7 @@ def _refuse_empty_sides(problem: Problem, found: Found, needed: Sequence[Groups]
     if empty:
         raise SpeechkitError(
             f"no utterance is left for {' and '.join(empty)}",
-            where=[f"{key.key}: {len(key.names)} groups" for key in needed],
+            where=[f"{key.key}: {counted(len(key.names), 'group')}" for key in needed],
             expected="several groups of each key for each side",
             hint="ask for other sizes, or split by fewer keys",
         )

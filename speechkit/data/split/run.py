@@ -15,15 +15,15 @@ import numpy as np
 import orjson
 
 from speechkit import log
-from speechkit.artifact import make_artifact, write_json
+from speechkit.artifact import check_writable, make_artifact, write_json
 from speechkit.data.config_split import SplitConfig
 from speechkit.data.split.keys import Groups, make_groups
 from speechkit.data.split.manifest import Manifest, open_manifest, write_side
 from speechkit.data.split.pack import FREE, LEFT_OUT, SIDES, Sides
 from speechkit.data.split.plan import Plan, make_plan, number_strata, pins_of
 from speechkit.data.split.report import add_curve, curve_table, describe, table, warnings_of
-from speechkit.data.stream import manifest_path
-from speechkit.errors import CheckFailed, SpeechkitError
+from speechkit.data.stream import manifest_lines, manifest_path
+from speechkit.errors import CheckFailed, SpeechkitError, counted
 
 REPORT_FILE = "split.json"
 SUFFIX = ".jsonl.gz"
@@ -48,7 +48,9 @@ def run(
     Raises:
         SpeechkitError: the manifest can not be split; CheckFailed: more than `config.max_lost` would be left out.
     """
+    check_writable(json_file)
     manifest = manifest_path(cuts)
+    next(manifest_lines(manifest), b"")  # tells what it is when it is no manifest
     inputs = {"cuts": manifest} | ({"like": like} if like is not None else {})
 
     def build(folder: Path) -> None:
@@ -88,7 +90,7 @@ def _planned(config: SplitConfig, manifest: Manifest, before: _Before) -> tuple[
     if config.stratify:
         strata, names = number_strata(manifest.values[config.stratify], config.stratify)
     weights = manifest.seconds / 3600 if config.counts_hours else np.ones(len(manifest))
-    log.info(f"{len(manifest)} utterances, " + ", ".join(f"{len(key.names)} {key.key} groups" for key in keys))
+    log.info(", ".join([counted(len(manifest), "utterance"), *(counted(len(k.names), f"{k.key} group") for k in keys)]))
     plan = make_plan(keys, weights, strata, config, pinned=[before.pins(groups, manifest) for groups in keys])
     report = describe(plan, keys, manifest.seconds, config, strata=names if config.stratify else ())
     if before.sides:

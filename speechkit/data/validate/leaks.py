@@ -17,6 +17,7 @@ from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
 from speechkit.data.validate.speakers import is_placeholder
 from speechkit.data.validate.text import show
+from speechkit.errors import counted
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 _NUM_SHOWN = 3
@@ -74,7 +75,9 @@ def _check_speakers(first: LoadedSet, second: LoadedSet) -> Iterator[Finding]:
     found = []
     for name in names:
         numbers = (counts[0][first.data.speakers[name]], counts[1][second.data.speakers[name]])
-        found.append((name, f"{numbers[0]} utterances in `{first.data.name}`, {numbers[1]} in `{second.data.name}`"))
+        found.append(
+            (name, f"{counted(numbers[0], 'utterance')} in `{first.data.name}`, {numbers[1]} in `{second.data.name}`")
+        )
     if "speaker" in first.config.may_share:
         if names:
             shown = " ".join(names[:_NUM_SHOWN]) + " ..." * (len(names) > _NUM_SHOWN)
@@ -93,7 +96,7 @@ def _check_texts(first: LoadedSet, second: LoadedSet) -> Iterator[Finding]:
     is_shared, is_shared_there = np.isin(texts, shared), np.isin(other_texts, shared)
     if "text" in first.config.may_share:
         share = 100 * np.count_nonzero(is_shared_there) / len(other)
-        detail = f"{len(shared)} texts, {share:.1f} % of the utterances of `{other.name}`"
+        detail = f"{counted(len(shared), 'text')}, {share:.1f} % of the utterances of `{other.name}`"
         yield first.of_all("overlap-text", "text", detail)
         return
     _, rows, counts = np.unique(texts[is_shared], return_index=True, return_counts=True)
@@ -102,7 +105,7 @@ def _check_texts(first: LoadedSet, second: LoadedSet) -> Iterator[Finding]:
     for place in np.argsort(first_rows):
         row, twin = int(first_rows[place]), int(first_there[place])
         detail = (
-            f"{show(data.texts[row])}: {counts[place]} utterances in `{data.name}`, "
+            f"{show(data.texts[row])}: {counted(counts[place], 'utterance')} in `{data.name}`, "
             f"{there[2][place]} in `{other.name}`, the first is `{other.ids[twin]}`"
         )
         yield Finding("leak-text", first.index, -1, data.where(row, "text"), data.ids[row], detail)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from speechkit.data.validate.intake import Intake
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -57,4 +57,4 @@ def text_lines(path: Path, intake: Intake) -> Iterator[tuple[int, str]]:
         else:
             intake.fault_of_line("line-empty", path, number)
     if num_crlf:
-        intake.fault_of_line("line-ends", path, first_crlf, detail=f"{num_crlf} lines")
+        intake.fault_of_line("line-ends", path, first_crlf, detail=counted(num_crlf, "line"))

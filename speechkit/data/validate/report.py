@@ -13,7 +13,7 @@ import numpy as np
 from speechkit.artifact import publish_file
 from speechkit.data.validate.kinds import KINDS, Finding, Kind, Remedy
 from speechkit.data.validate.loaded import LoadedSet
-from speechkit.errors import NUM_SHOWN, CheckFailed
+from speechkit.errors import NUM_SHOWN, CheckFailed, counted
 
 SCHEMA_VERSION = 1
 
@@ -94,7 +94,7 @@ def table(report: Report) -> str:
         if kind.cure != "none needed":
             lines.append(f"  cure: {kind.cure}")
     faults, notes = len(report.faults), len(report.findings) - len(report.faults)
-    return "\n".join([*lines, "", f"{_plural(faults, 'fault')}, {_plural(notes, 'note')}"])
+    return "\n".join([*lines, "", f"{counted(faults, 'fault')}, {counted(notes, 'note')}"])
 
 
 def _line_of_set(loaded: LoadedSet) -> str:
@@ -102,7 +102,7 @@ def _line_of_set(loaded: LoadedSet) -> str:
     hours = _hours(loaded)
     told = f"{hours:.2f} h, " if hours is not None else ""
     return (
-        f"{data.path}: {data.format}, {_plural(len(data), 'utterance')}, {told}{_plural(len(data.speakers), 'speaker')}"
+        f"{data.path}: {data.format}, {counted(len(data), 'utterance')}, {told}{counted(len(data.speakers), 'speaker')}"
     )
 
 
@@ -115,10 +115,6 @@ def _hours(loaded: LoadedSet) -> float | None:
 
 def _line(finding: Finding) -> str:
     return "  ".join(filter(None, (finding.where, finding.utt_id, finding.detail)))
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -186,7 +182,7 @@ def check_failed(faults: Sequence[Finding], *, hint: str) -> CheckFailed:
     """The answer no: exit code 3 with the counts."""
     counts = Counter(finding.kind for finding in faults)
     return CheckFailed(
-        f"{_plural(len(faults), 'fault')} of {_plural(len(counts), 'kind')}",
+        f"{counted(len(faults), 'fault')} of {counted(len(counts), 'kind')}",
         where=[f"{count} x {name}: {KINDS[name].cause}" for name, count in counts.most_common()],
         hint=hint,
     )

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechkit.artifact import write_json
+from speechkit.artifact import check_writable, write_json
 from speechkit.data.validate import duplicates, leaks, sound, speakers, style, timing
 from speechkit.data.validate.config import ValidateConfig
 from speechkit.data.validate.kinds import KINDS, Finding
 from speechkit.data.validate.loaded import LoadedSet
 from speechkit.data.validate.report import Plan, Report, as_json, check_failed, plan_fix, table, write_list
 from speechkit.data.validate.sources import read_sets
+from speechkit.errors import counted
 
 SetCheck = Callable[[LoadedSet], Iterator[Finding]]
 
@@ -72,6 +73,7 @@ def run(paths: Sequence[Path], config: ValidateConfig, outputs: Outputs, *, num_
         from speechkit.data.validate.fix import check_max_bad
 
         check_max_bad(outputs.max_bad)
+    check_writable(outputs.json, outputs.listing)
     report = validate(paths, config, num_jobs=num_jobs)
     print(table(report))
     if outputs.json is not None:
@@ -97,6 +99,6 @@ def _hint(plan: Plan) -> str:
         f"repairs {plan.num_repaired}" if plan.repaired else "",
         f"leaves out {plan.num_bad}" if plan.num_bad else "",
     ]
-    left = f"; {len(plan.left)} faults need a decision of yours" if plan.left else ""
+    left = f"; your decision is needed for {counted(len(plan.left), 'fault')}" if plan.left else ""
     words = " and ".join(filter(None, done))
     return f"`--fix DIR` {words} of {plan.num_total} utterances and lines{left}" if words else left.removeprefix("; ")

@@ -15,6 +15,7 @@ from speechkit.data.validate.cache import Key, MeasureCache, State, open_cache
 from speechkit.data.validate.columns import MAX_SECONDS
 from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
+from speechkit.errors import counted
 
 _CHUNK_FILES = 32
 _REMEMBER_EVERY = 50  # chunks
@@ -164,7 +165,7 @@ def _rounded(loaded: LoadedSet) -> Iterator[Finding]:
     ]
     if over:
         yield loaded.of_all(
-            "segment-rounded", "times", f"{len(over)} segments, the first is `{loaded.data.ids[over[0]]}`"
+            "segment-rounded", "times", f"{counted(len(over), 'segment')}, the first is `{loaded.data.ids[over[0]]}`"
         )
 
 

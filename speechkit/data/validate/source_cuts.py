@@ -13,6 +13,7 @@ from speechkit.data.validate.columns import MAX_SECONDS, NO_NUMBER, Utterance
 from speechkit.data.validate.intake import Intake
 from speechkit.data.validate.lines import raw_lines
 from speechkit.data.validate.text import show
+from speechkit.errors import counted
 
 CUT_FIELDS = frozenset(
     ("id", "start", "duration", "channel", "supervisions", "features", "recording", "custom", "type")
@@ -78,7 +79,7 @@ def parse_cut(item: Any, number: int, folder: str) -> tuple[Utterance, list[tupl
         source = recording["sources"][0]
         _check_cut(item, recording, source)
         if supervision is None or others:  # the others are not looked at
-            raise _Fault("supervision-count", f"{len(item['supervisions'])} supervisions")
+            raise _Fault("supervision-count", counted(len(item["supervisions"]), "supervision"))
         return _utterance(item, recording, source, supervision, number, folder), _faults(item, recording, supervision)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise _Fault("not-a-cut", _reason(item, error)) from None

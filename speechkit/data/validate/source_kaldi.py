@@ -12,6 +12,7 @@ from speechkit import log
 from speechkit.data.validate.columns import MAX_SECONDS, NO_NUMBER, Utterance
 from speechkit.data.validate.intake import Intake
 from speechkit.data.validate.lines import text_lines
+from speechkit.errors import counted
 
 NEEDED = ("wav.scp", "text", "utt2spk")
 _OPTIONAL = ("segments", "spk2utt", "spk2gender", "utt2dur", "reco2dur")
@@ -90,7 +91,7 @@ def _read_table(path: Path, intake: Intake) -> Table:
             continue
         table[key] = Entry(number, value)
     if num_unsorted:
-        detail = f"{num_unsorted} lines come after a greater one"
+        detail = f"{counted(num_unsorted, 'line')} behind a greater one"
         intake.fault_of_line("unsorted", path, first_unsorted, detail=detail)
     return table
 

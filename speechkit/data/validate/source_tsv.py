@@ -11,6 +11,7 @@ from speechkit import log
 from speechkit.data.validate.columns import NO_NUMBER, Utterance
 from speechkit.data.validate.intake import Intake
 from speechkit.data.validate.lines import text_lines
+from speechkit.errors import counted
 
 _NUMBERS = ("sr", "samples", "dur")
 _MAX_NUMBER = 1 << 30
@@ -38,7 +39,7 @@ def read_tsv(path: Path, intake: Intake, *, text_column: str, needed: Sequence[s
         values = line.split("\t")
         row = dict(zip(columns, values, strict=False))
         if len(values) != len(columns):
-            detail = f"{len(values)} fields, {len(columns)} expected"
+            detail = f"{counted(len(values), 'field')}, {len(columns)} expected"
             intake.fault_of_line("line-fields", path, number, utt_id=row.get("id", "").strip() or "-", detail=detail)
         else:
             _take(row, path, number, intake, text_column=text_column)

@@ -11,6 +11,7 @@ from speechkit.data.validate.columns import NO_SPEAKER
 from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
 from speechkit.data.validate.text import show
+from speechkit.errors import counted
 
 _PLACEHOLDERS = {"unknown", "unk", "none", "nan", "null", "n/a", "<na>", "-", "?", "undefined", "anonymous"}
 _NOT_PRINTED = re.compile("[\x00-\x1f\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060\ufeff]")
@@ -26,7 +27,9 @@ def check_speakers(loaded: LoadedSet) -> Iterator[Finding]:
     counts = np.bincount(codes[codes >= 0], minlength=len(data.speakers))
     for name, code in data.speakers.items():
         if is_placeholder(name):
-            yield loaded.of_all("speaker-unknown", "speaker", f"{counts[code]} of {len(data)} utterances", utt_id=name)
+            yield loaded.of_all(
+                "speaker-unknown", "speaker", f"{counts[code]} of {counted(len(data), 'utterance')}", utt_id=name
+            )
         if _NOT_PRINTED.search(name):
             for row in np.flatnonzero(codes == code):
                 yield loaded.at("speaker-characters", int(row), "speaker", show(name))
@@ -66,7 +69,9 @@ def _check_spelling(loaded: LoadedSet, counts: list[int]) -> Iterator[Finding]:
     for name, best in main_spellings(loaded).items():
         row = int(np.flatnonzero(data["speaker"] == data.speakers[name])[0])
         num, num_best = counts[data.speakers[name]], counts[data.speakers[best]]
-        yield loaded.at("speaker-spelling", row, "speaker", f"`{name}` ({num} utterances) and `{best}` ({num_best})")
+        yield loaded.at(
+            "speaker-spelling", row, "speaker", f"`{name}` ({counted(num, 'utterance')}) and `{best}` ({num_best})"
+        )
 
 
 def _check_gender(loaded: LoadedSet) -> Iterator[Finding]:
@@ -86,7 +91,7 @@ def _check_few(loaded: LoadedSet, counts: list[int]) -> Iterator[Finding]:
         yield loaded.of_all("speaker-one", "speaker", f"`{names[0]}`")
     elif single:
         shown = " ".join(single[:_NUM_SHOWN]) + " ..." * (len(single) > _NUM_SHOWN)
-        yield loaded.of_all("speaker-single", "speaker", f"{len(single)} of {len(names)} speakers: {shown}")
+        yield loaded.of_all("speaker-single", "speaker", f"{len(single)} of {counted(len(names), 'speaker')}: {shown}")
 
 
 def check_order(loaded: LoadedSet) -> Iterator[Finding]:
@@ -100,7 +105,7 @@ def check_order(loaded: LoadedSet) -> Iterator[Finding]:
         return
     strange = [pair for pair in pairs if not pair[1].startswith(pair[0])]
     if not loaded.is_majority(len(pairs) - len(strange), len(pairs)):
-        yield loaded.of_all("speaker-order", "speaker", f"{len(strange)} of {len(pairs)} utterances")
+        yield loaded.of_all("speaker-order", "speaker", f"{len(strange)} of {counted(len(pairs), 'utterance')}")
         return
     for speaker, _, row in strange:
         yield loaded.at("speaker-order", row, "speaker", f"speaker `{speaker}`")

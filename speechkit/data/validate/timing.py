@@ -9,6 +9,7 @@ import numpy as np
 from speechkit.data.validate.kinds import Finding
 from speechkit.data.validate.loaded import LoadedSet
 from speechkit.data.validate.text import needed_frames, show
+from speechkit.errors import counted
 
 _OUTLIER_SECONDS, _OUTLIER_FACTOR, _OUTLIER_SHARE = 30.0, 20.0, 0.1
 _FREE_SYMBOLS = 10  # short words are spoken faster than any rate of long texts
@@ -62,5 +63,7 @@ def check_ctc(loaded: LoadedSet) -> Iterator[Finding]:
     maybe = np.flatnonzero(is_known & ~is_short & (frames < 2 * data.texts.sizes()))
     rows = [row for row in map(int, maybe) if frames[row] < needed_frames(" ".join(data.texts[row].split()))]
     if rows:
-        detail = f"{len(rows)} utterances at subsampling {config.subsampling}, the first is `{data.ids[rows[0]]}`"
+        detail = (
+            f"{counted(len(rows), 'utterance')} at subsampling {config.subsampling}, the first is `{data.ids[rows[0]]}`"
+        )
         yield loaded.of_all("ctc-characters", "text", detail)

@@ -271,7 +271,7 @@ def test_segments_are_checked_against_files_and_recordings(tmp_path: Path) -> No
         ]
     )
     notes = {f.kind: f.detail for f in report.findings if f not in report.faults}
-    assert notes["segment-rounded"].startswith("1 segments")
+    assert notes["segment-rounded"].startswith("1 segment,")
     assert notes["recording-unused"].startswith("2 of 22")
 
 
