@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from speechkit.data.split.pack import DEV, LEFT_OUT, TEST, TRAIN, Floats, Goal, Sides
-from speechkit.data.split.search import Problem, random_left_out, search
+from speechkit.data.split.search import Problem, random_sides, search
 
 FACTORS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 _MAX_SHARE = 0.8  # of all the data, for dev and test together
@@ -36,10 +36,13 @@ def trade_off(problem: Problem) -> list[dict[str, Any]]:
     return rows
 
 
-def random_share(problem: Problem) -> float:
-    """Share of the data that a random assignment of these sizes leaves out, mean of three."""
-    lost = [random_left_out(problem, salt=salt) for salt in range(1, NUM_RANDOM + 1)]
-    return float(np.mean(lost)) / problem.cells.total
+def random_shares(problem: Problem) -> tuple[float, float]:
+    """Shares of the data that a random assignment of these sizes leaves out, and that it gives to dev and test.
+
+    Means of three.
+    """
+    held = np.mean([random_sides(problem, salt=salt) for salt in range(1, NUM_RANDOM + 1)], axis=0)
+    return float(held[LEFT_OUT] / problem.cells.total), float(held[DEV:LEFT_OUT].sum() / problem.cells.total)
 
 
 def _point(problem: Problem, sizes: Floats, near: list[Sides] | None) -> tuple[list[dict[str, Any]], list[Sides]]:
@@ -55,6 +58,6 @@ def _point(problem: Problem, sizes: Floats, near: list[Sides] | None) -> tuple[l
         "dev": held[DEV],
         "test": held[TEST],
         "left_out": held[LEFT_OUT],
-        "random_left_out": random_share(here),
+        "random_left_out": random_shares(here)[0],
     }
     return [{name: round(float(value), 6) for name, value in row.items()}], found.sides

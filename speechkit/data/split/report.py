@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from speechkit.data.config_split import SplitConfig
-from speechkit.data.split.curve import random_share, trade_off
+from speechkit.data.split.curve import SLACK, random_shares, trade_off
 from speechkit.data.split.keys import Groups
 from speechkit.data.split.pack import DEV, LEFT_OUT, SIDES, Floats, Sides
 from speechkit.data.split.plan import Plan
@@ -30,6 +30,7 @@ def describe(
         strata: names of the strata in order, if the split is stratified.
     """
     lost = plan.sides == LEFT_OUT
+    chance = random_shares(plan.problem) if lost.any() else (0.0, 0.0)
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "disjoint": [key.key for key in keys],
@@ -46,7 +47,8 @@ def describe(
             "utterances": int(lost.sum()),
             "hours": _hours(seconds[lost]),
             "share": round(plan.lost_share, 6),
-            "random_share": round(random_share(plan.problem), 6) if lost.any() else 0.0,
+            "random_share": round(chance[0], 6),
+            "random_held_share": round(chance[1], 6),
         },
         "shared": _shared(plan.sides, keys),
     }
@@ -136,7 +138,7 @@ def table(report: dict[str, Any]) -> str:
     if left["utterances"]:
         lines.append(
             f"strictness costs {left['share']:.1%} of the {report['measure']}; "
-            f"groups put on sides by chance would cost {left['random_share']:.1%}"
+            f"groups put on sides by chance would cost {left['random_share']:.1%}{chance_note(report)}"
         )
     if "strata" in report:
         lines.append(_strata_table(report["strata"]))
@@ -145,6 +147,13 @@ def table(report: dict[str, Any]) -> str:
     if report.get("curve"):
         lines.append(curve_table(report["curve"]))
     return "\n".join(lines)
+
+
+def chance_note(report: dict[str, Any]) -> str:
+    """The sizes that chance comes to, where those are not the sizes of the split."""
+    sides, by_chance = report["sides"], report["left_out"]["random_held_share"]
+    own = sum(sides[name]["share"] for name in SIDES[DEV:])
+    return "" if abs(by_chance - own) <= SLACK / 2 * own else f", with {by_chance:.1%} instead of {own:.1%} held out"
 
 
 def _near_note(report: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from speechkit.data.split.keys import Groups, make_groups
 from speechkit.data.split.manifest import Manifest, open_manifest, write_side
 from speechkit.data.split.pack import FREE, LEFT_OUT, SIDES, Sides
 from speechkit.data.split.plan import Plan, make_plan, number_strata, pins_of
-from speechkit.data.split.report import add_curve, curve_table, describe, table, warnings_of
+from speechkit.data.split.report import add_curve, chance_note, curve_table, describe, table, warnings_of
 from speechkit.data.stream import manifest_lines, manifest_path
 from speechkit.errors import CheckFailed, SpeechkitError, counted
 
@@ -109,7 +109,7 @@ def _refuse(report: dict[str, Any], config: SplitConfig, json_file: Path | None)
         f"more than --max-lost {config.max_lost}",
         where=[
             f"{left['utterances']} of {report['utterances']} utterances, {left['hours']:.2f} h",
-            f"groups put on sides by chance would leave out {left['random_share']:.1%}",
+            f"groups put on sides by chance would leave out {left['random_share']:.1%}{chance_note(report)}",
         ],
         hint=f"accept it with --max-lost {needed}%, ask for less or for one side (see the table), or split by one key",
     )

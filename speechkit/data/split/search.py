@@ -88,24 +88,39 @@ def hashed_start(problem: Problem, number: int) -> list[Sides]:
     ]
 
 
-def random_left_out(problem: Problem, *, salt: int) -> float:
-    """Weight that is left out when groups are put on sides by chance, in numbers that give the sizes asked for."""
+def random_sides(problem: Problem, *, salt: int) -> Floats:
+    """(4,) weight on each side and left out when groups are put on sides by chance, in numbers that give the sizes
+    asked for, or come nearest: small tables need more groups of one key and fewer of the others.
+    """
+    wanted = problem.goal.sizes.sum(axis=1)
+    slack = _SIZE_SLACK * wanted[DEV:].sum()
+    best = (np.inf, np.zeros(LEFT_OUT + 1))
+    for lean in dict.fromkeys(_LEANS):
+        best = min(best, _random_sides(problem, wanted, lean=lean, salt=salt), key=lambda one: one[0])
+        if best[0] <= slack:
+            break
+    return best[1]
+
+
+def _random_sides(problem: Problem, wanted: Floats, *, lean: float, salt: int) -> tuple[float, Floats]:
+    """How far the sizes are off, and the weights: numbers of groups are turned until they fit."""
     shares, scale = _shares(problem), np.ones(3)
     num_keys = len(problem.pinned)
+    rest = (1.0 - lean / num_keys) / max(num_keys - 1, 1)
+    powers = [lean / num_keys] + [rest] * (num_keys - 1)
     free = Problem(problem.cells, problem.goal, problem.priorities, [np.full_like(p, FREE) for p in problem.pinned])
-    wanted = problem.goal.sizes.sum(axis=1)
-    best = (np.inf, 0.0)
+    best = (np.inf, np.zeros(LEFT_OUT + 1))
     for _ in range(30):
-        part = (np.clip(shares * scale, 0, 1) ** (1 / num_keys)) * (shares > 0)
-        sides = [_dealt(free, key, part, salt=salt) for key in range(num_keys)]
+        parts = [np.clip(shares * scale, 0, 1) ** power * (shares > 0) for power in powers]
+        sides = [_dealt(free, key, part, salt=salt) for key, part in enumerate(parts)]
         held = problem.cells.held(problem.cells.sides_of(sides)).sum(axis=1)
         error = float(np.abs(held[DEV:LEFT_OUT] - wanted[DEV:]).sum())
         if error < best[0]:
-            best = (error, float(held[LEFT_OUT]))
+            best = (error, held)
         if error <= _SIZE_SLACK * wanted[DEV:].sum():
             break
         scale[DEV:] *= np.clip(wanted[DEV:] / np.maximum(held[DEV:LEFT_OUT], 1e-9), 0.5, 2.0) ** 0.7
-    return best[1]
+    return best
 
 
 def _shares(problem: Problem) -> Floats:

@@ -9,7 +9,7 @@ import pytest
 
 from speechkit.data.config_split import SplitConfig
 from speechkit.data.split.cells import make_cells, needed_keys
-from speechkit.data.split.curve import random_share, trade_off
+from speechkit.data.split.curve import random_shares, trade_off
 from speechkit.data.split.keys import Groups, make_groups
 from speechkit.data.split.pack import DEV, FREE, LEFT_OUT, TEST, TRAIN, Goal
 from speechkit.data.split.plan import Plan, make_plan, num_starts
@@ -68,7 +68,17 @@ def test_sides_share_nothing_have_their_sizes_and_cost_less_than_chance(corpus: 
         pairs = prompts(num_speakers=250, num_prompts=400, per_prompt=70, num_lists=3 if corpus == "lists" else 1)
     plan = _plan(*pairs)
     _check(plan, *pairs, test=0.1)
-    assert random_share(plan.problem) / plan.lost_share > ratio
+    assert random_shares(plan.problem)[0] / plan.lost_share > ratio
+
+
+@pytest.mark.parametrize("num_speakers, num_texts", [(10, 20), (20, 20), (20, 10), (50, 20)])
+@pytest.mark.parametrize("dev", ["0", "10%"])
+def test_chance_is_judged_at_the_same_size_in_small_tables(num_speakers: int, num_texts: int, dev: str) -> None:
+    pairs = np.divmod(np.arange(num_speakers * num_texts), num_texts)
+    plan = _plan(*pairs, dev=dev)
+    left_out, held = random_shares(plan.problem)
+    assert held == pytest.approx(np.isin(plan.sides, (DEV, TEST)).mean(), rel=0.05)
+    assert left_out == pytest.approx(plan.lost_share, abs=0.01)  # everybody reads everything: no side is better
 
 
 def test_three_sides_share_nothing() -> None:
