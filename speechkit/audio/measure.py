@@ -6,7 +6,9 @@ Used by `data validate`. Nothing is raised for a broken file: the fault is part 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -20,6 +22,7 @@ _FLAC_HEADER = 42  # bytes up to the end of the checksum
 _RUN = 3  # so many equal samples at the extreme are a flat top
 _LOUD = 0.05  # flat tops of quiet, coarsely quantised audio mean nothing
 _GAP_PROBES_PER_SECOND = 16
+_AS_IT_IS = nullcontext()
 _FULL_SCALE = {"int16": 1 << 15, "int32": 1 << 31, "float32": 1}
 _AS_INT16 = {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW"}
 _AS_INT32 = {"PCM_24", "PCM_32"}
@@ -65,13 +68,14 @@ def measure_file(path: Path, parts: Sequence[tuple[float, float]] = ()) -> list[
     A fault of the file is the result of every part.
     """
     try:
-        with path.open("rb") as raw:
+        with path.open("rb", buffering=0) as raw:
             head = raw.read(_FLAC_HEADER)
             shortfall = _wav_shortfall(raw, head)
-        if shortfall or not head:
-            return [Measures("truncated", shortfall) if head else Measures("empty")] * max(1, len(parts))
-        with soundfile.SoundFile(str(path)) as stream:
-            return _measure_stream(stream, parts, checksum=_flac_checksum(head))
+            if shortfall or not head:
+                return [Measures("truncated", shortfall) if head else Measures("empty")] * max(1, len(parts))
+            raw.seek(0)
+            with soundfile.SoundFile(raw.fileno(), closefd=False) as stream:  # opened once: short files are many
+                return _measure_stream(stream, parts, checksum=_flac_checksum(head))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return [Measures("missing")] * max(1, len(parts))
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
@@ -134,7 +138,8 @@ class _Meter:
         first = part[:, 0] if part.shape[1] == 1 else np.ascontiguousarray(part[:, 0])
         low, high = first.min(), first.max()
         self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
-        with np.errstate(invalid="ignore"):  # infinities of both signs: the sum is no number, and that is told
+        is_float = first.dtype.kind == "f"  # infinities of both signs: the sum is no number, and that is told
+        with np.errstate(invalid="ignore") if is_float else _AS_IT_IS:
             self._total += float(first.sum(dtype=np.float64))
         self._count += len(first)
         for extreme in (low, high):
@@ -145,9 +150,10 @@ class _Meter:
             self._gap = max(self._gap, _longest_zero_run(first))
 
     def _count_flat_tops(self, samples: Samples, extreme: float) -> None:
-        places = np.flatnonzero(samples == extreme)
-        if len(places) < _RUN:
+        is_extreme = samples == extreme
+        if np.count_nonzero(is_extreme) < _RUN:
             return
+        places = np.flatnonzero(is_extreme)
         ends = np.flatnonzero(np.diff(places) != 1)
         lengths = np.diff(np.concatenate([[-1], ends, [len(places) - 1]]))
         runs = lengths[lengths >= _RUN]
@@ -163,7 +169,7 @@ class _Meter:
         """The measures of what was added."""
         if not self._count:
             return Measures("no-samples", "the part lies outside the file", self._rate, num_channels, 0, file_samples)
-        finite = bool(np.isfinite(self._total))
+        finite = math.isfinite(self._total)
         return Measures(
             fault="" if finite else "not-finite",
             rate=self._rate,

@@ -120,6 +120,12 @@ def test_every_broken_file_has_its_fault(tmp_path: Path) -> None:
     assert measure_file(tmp_path)[0].fault == "missing"
 
 
+@pytest.mark.parametrize("name", ["samples.raw", "page.mp3", "noise.wav"])
+def test_what_is_no_audio_is_unreadable_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"<html>" * 500)
+    assert measure_file(tmp_path / name)[0][:2] == ("unreadable", "format not recognised")
+
+
 def test_a_wav_file_that_lacks_the_end_of_its_samples_is_truncated(tmp_path: Path) -> None:
     path = make_wav(tmp_path / "a.wav", 1.0)
     data = path.read_bytes()

@@ -57,10 +57,15 @@ class Intake:
         data.ids.append(utterance.utt_id)
         data.audio.append(utterance.audio)
         data.add_lines(utterance.lines)
-        keys = hash(utterance.utt_id), hash(utterance.audio), hash(utterance.recording_id)
-        times = utterance.start, utterance.end, utterance.duration
-        for append, value in zip(self._appends, (*keys, *times, utterance.rate, utterance.num_samples), strict=True):
-            append(value)
+        id_key, path_key, recording_key, start, end, duration, rate, num_samples = self._appends
+        id_key(hash(utterance.utt_id))
+        path_key(hash(utterance.audio))
+        recording_key(hash(utterance.recording_id))
+        start(utterance.start)
+        end(utterance.end)
+        duration(utterance.duration)
+        rate(utterance.rate)
+        num_samples(utterance.num_samples)
         self._take_speaker(utterance)
         self._take_text(utterance.text, row)
         if not utterance.utt_id or _ODD_IN_ID.search(utterance.utt_id):
@@ -105,6 +110,8 @@ class Intake:
             return 0
 
     def _count_symbols(self, text: str, row: int) -> None:
+        if self._usual_symbols.issuperset(text):  # nearly always
+            return
         new = set(text) - self._usual_symbols
         if new and len(self._usual_symbols) <= _MAX_SYMBOLS:
             again = new & self.rare_symbols.keys()

@@ -35,6 +35,7 @@ FEATURES_FIELDS = frozenset(  # those without which lhotse refuses them
 _TOLERANCE_SECONDS = 1e-3
 _TOLERANCE_ALIGNMENT = 0.02  # aligners work in frames of 10 or 20 ms
 _CUSTOM = (dict, type(None))
+_TEXTS = frozenset((str, type(None)))
 _CUT_TYPES = ("MonoCut", "Cut")
 
 
@@ -103,9 +104,12 @@ def _check_cut(item: dict[str, Any], recording: dict[str, Any], source: dict[str
     rate, size = recording["sampling_rate"], recording["num_samples"]
     if type(rate) is not int or rate <= 0 or rate > 1 << 30 or type(size) is not int or not 0 <= size < 1 << 40:
         raise _Fault("field-value", f"sampling_rate {rate!r:.20}, num_samples {size!r:.20}")
-    for name, value in (("start", item["start"]), ("duration", item["duration"]), ("duration", recording["duration"])):
-        if not _is_number(value):
-            raise _Fault("field-value", f"`{name}` is {value!r:.40}, not a number of seconds")
+    start, duration, whole = item["start"], item["duration"], recording["duration"]
+    if not (_is_number(start) and _is_number(duration) and _is_number(whole)):
+        name, value = next(
+            pair for pair in (("start", start), ("duration", duration), ("duration", whole)) if not _is_number(pair[1])
+        )
+        raise _Fault("field-value", f"`{name}` is {value!r:.40}, not a number of seconds")
 
 
 def _utterance(
@@ -113,27 +117,29 @@ def _utterance(
     number: int, folder: str,
 ) -> Utterance:  # fmt: skip
     text, speaker, gender = supervision.get("text"), supervision.get("speaker"), supervision.get("gender")
-    customs = item.get("custom"), supervision.get("custom")
-    if not isinstance(recording["id"], str) or any(type(custom) not in _CUSTOM for custom in customs):
+    is_custom = type(item.get("custom")) in _CUSTOM and type(supervision.get("custom")) in _CUSTOM
+    if type(recording["id"]) is not str or not is_custom:
         raise _Fault("field-value", "the id of the recording is no text, or `custom` no object")
-    for name, value in (("text", text), ("speaker", speaker), ("gender", gender), ("id", supervision["id"])):
-        if value is not None and not isinstance(value, str):
-            raise _Fault("field-value", f"`{name}` is {value!r:.40}, not a text")
+    texts = text, speaker, gender, supervision["id"]
+    if not _TEXTS.issuperset(map(type, texts)):
+        named = zip(("text", "speaker", "gender", "id"), texts, strict=True)
+        name, value = next((name, value) for name, value in named if type(value) not in _TEXTS)
+        raise _Fault("field-value", f"`{name}` is {value!r:.40}, not a text")
     start, duration = item["start"], item["duration"]
     is_whole = start == 0 and abs(duration - recording["duration"]) <= _TOLERANCE_SECONDS
     return Utterance(
         item["id"],
         (number, number, number, number),
-        audio=_absolute(source["source"], folder),
-        recording_id=recording["id"],
-        start=start,
-        end=NO_NUMBER if is_whole else start + duration,
-        duration=duration,
-        rate=recording["sampling_rate"],
-        num_samples=recording["num_samples"],
-        text=text or "",
-        speaker=speaker or "",
-        gender=gender,
+        _absolute(source["source"], folder),  # by place: keywords take twice the time
+        recording["id"],
+        start,
+        NO_NUMBER if is_whole else start + duration,
+        duration,
+        recording["sampling_rate"],
+        recording["num_samples"],
+        text or "",
+        speaker or "",
+        gender,
     )
 
 
