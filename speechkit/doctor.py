@@ -27,13 +27,19 @@ Status = Literal["ok", "missing", "PROBLEM"]
 
 # kernel modules with a warm() that compiles them for the types in use; a test compares this with the folder
 WARM = (
+    "speechkit.kernels.confusions",
     "speechkit.kernels.ctc",
     "speechkit.kernels.edit",
     "speechkit.kernels.hmm",
+    "speechkit.kernels.line_index",
     "speechkit.kernels.lines",
     "speechkit.kernels.paste",
+    "speechkit.kernels.resample",
+    "speechkit.kernels.segments",
     "speechkit.kernels.snippets",
+    "speechkit.kernels.tally",
     "speechkit.kernels.token_passing",
+    "speechkit.kernels.words",
 )
 SLURM_COMMANDS = ("sbatch", "squeue", "sacct", "scancel")
 FORMATS = ("WAV", "FLAC", "OGG", "MP3")

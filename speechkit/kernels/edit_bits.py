@@ -13,11 +13,21 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from speechkit.kernels.numba_types import Ints, Ops, Words
+from speechkit.kernels.lanes import LANES, differ, leading_zeros, trailing_zeros
+from speechkit.kernels.numba_types import Ints, Ops, Pairs, Words
 
 COR, SUB, DEL, INS = 0, 1, 2, 3
 TIES_KALDI, TIES_RAPIDFUZZ, TIES_SCLITE = 0, 1, 2
-MAX_SHORT_HYP = 2048
+MAX_SHORT_REF, MAX_SHORT_HYP = 64, 2048
+TOO_LONG, UNSETTLED = -1, -2  # instead of a number of events
+# Parts of the work array of a short pair. EQUAL: which reference words equal a hypothesis word; VERTICAL and
+# SECOND: what `push_column` keeps of each column; EVENTS: what `walk_back` finds.
+EQUAL = 0
+VERTICAL = EQUAL + MAX_SHORT_HYP
+SECOND = VERTICAL + MAX_SHORT_HYP
+EVENTS = SECOND + MAX_SHORT_HYP + 1
+WORK_SIZE = EVENTS + MAX_SHORT_HYP + MAX_SHORT_REF
+IDS_PER_LOAD = LANES // 4  # ids are int32
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -25,76 +35,115 @@ _TOP = np.uint64(63)
 _DENSE_WORDS = 1 << 20  # 64-bit words of pattern masks: 8 MiB
 
 
-@nb.njit(cache=True, nogil=True)
-def forward_64(ref: Ints, hyp: Ints, masks: Words, vertical: Words, second: Words, ties: int) -> None:
-    """Fill one column per hypothesis word; bit i of `vertical` says that cell i+1 is one above cell i.
+@nb.njit(cache=True, nogil=True, inline="always")
+def push_column(
+    work: Words, j: int, x: np.uint64, vp: np.uint64, vn: np.uint64, ties: int
+) -> tuple[np.uint64, np.uint64]:
+    """Keep the column of hypothesis word j, which equals the reference words `x`; returns its vertical +1 and -1 bits.
 
-    Args:
-        masks: zero for every id; used and cleaned here.
-        second: horizontal +1 bits under the kaldi rule, vertical -1 bits under the rapidfuzz rule.
+    Before the first column these are `FULL` and 0, and work[SECOND] must be 0. VERTICAL keeps the first of them;
+    SECOND, which begins one column earlier, the second under the rapidfuzz rule, horizontal +1 bits under kaldi's.
     """
-    for i in range(ref.size):
-        masks[np.uint32(ref[i])] |= _ONE << np.uint64(i)
-    vp = _FULL
-    vn = _ZERO
-    for j in range(hyp.size):
-        x = masks[np.uint32(hyp[j])]
-        d0 = (((x & vp) + vp) ^ vp) | x | vn
-        hp = vn | ~(d0 | vp)
-        hn = d0 & vp
-        if ties == TIES_KALDI:
-            second[j] = hp
-        hp = (hp << _ONE) | _ONE
-        vp = (hn << _ONE) | ~(d0 | hp)
-        vn = hp & d0
-        vertical[j] = vp
-        if ties == TIES_RAPIDFUZZ:
-            second[j] = vn
-    for i in range(ref.size):
-        masks[np.uint32(ref[i])] = _ZERO
+    d0 = (((x & vp) + vp) ^ vp) | x | vn
+    hp = vn | ~(d0 | vp)
+    shifted = (hp << _ONE) | _ONE
+    hn = (d0 & vp) << _ONE
+    vp = hn | ~(d0 | shifted)
+    vn = shifted & d0
+    work[EQUAL + j] = x
+    work[VERTICAL + j] = vp
+    work[SECOND + 1 + j] = hp if ties == TIES_KALDI else vn
+    return vp, vn
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def ends_diagonally(work: Words, num_ref: int, num_hyp: int) -> bool:
+    """Whether the last step of the alignment under the kaldi rule uses a word of both sides."""
+    moves = work[VERTICAL + num_hyp - 1] | work[SECOND + num_hyp]
+    return (moves >> np.uint64(num_ref - 1)) & _ONE == _ZERO  # type: ignore[no-any-return, unused-ignore]
 
 
 @nb.njit(cache=True, nogil=True)
-def backtrace_64(ref: Ints, hyp: Ints, vertical: Words, second: Words, ties: int, ops: Ops, counts: Ints) -> int:
-    """Walk back through the columns of `forward_64`, writing `ops` from its end; returns the first index written.
+def walk_back(work: Words, num_ref: int, num_hyp: int, ties: int) -> int:
+    """Write the errors into EVENTS, from the last to the first, see `read_event`; returns their number.
 
     kaldi: insertion if it is optimal, else deletion, else diagonal. rapidfuzz: deletion if it is optimal, else
-    insertion if the cell before it is below its own upper neighbour, else diagonal. Adds sub, del, ins to `counts`.
+    insertion if the cell before it is below its own upper neighbour, else diagonal.
     """
-    i = ref.size
-    j = hyp.size
-    at = ops.size
-    num_sub = 0
-    num_del = 0
-    num_ins = 0
+    i = num_ref
+    j = num_hyp
+    num = 0
+    back = 0 if ties == TIES_KALDI else 1
     while i > 0 and j > 0:
         shift = np.uint64(i - 1)
-        down = (vertical[np.uint64(j - 1)] >> shift) & _ONE
+        down = work[VERTICAL + j - 1] >> shift
+        right = work[SECOND + j - back] >> shift
+        same = work[EQUAL + j - 1] >> shift
+        if (down | right | ~same) & _ONE == _ZERO:
+            i -= 1
+            j -= 1
+            continue
         if ties == TIES_KALDI:
-            right = (second[np.uint64(j - 1)] >> shift) & _ONE
             down &= ~right
         else:
-            right = (second[j - 2] >> shift) & ~down & _ONE if j > 1 else _ZERO
-        at -= 1
-        if (down | right) == _ZERO:
-            i -= 1
-            j -= 1
-            wrong = ref[np.uint64(i)] != hyp[np.uint64(j)]
-            ops[np.uint64(at)] = SUB if wrong else COR
-            num_sub += wrong
-        elif right != _ZERO:
-            j -= 1
-            ops[np.uint64(at)] = INS
-            num_ins += 1
-        else:
-            i -= 1
-            ops[np.uint64(at)] = DEL
-            num_del += 1
-    counts[0] += num_sub
-    counts[1] += num_del
-    counts[2] += num_ins
-    first: int = finish(i, j, at, ops, counts)
-    return first
+            right &= ~down
+        is_del: int = np.int64(down & _ONE)  # type: ignore[assignment, unused-ignore]
+        is_ins: int = np.int64(right & _ONE)  # type: ignore[assignment, unused-ignore]
+        i -= 1 - is_ins
+        j -= 1 - is_del
+        work[EVENTS + num] = np.uint64(SUB + is_del + 2 * is_ins | i << 2 | j << 32)
+        num += 1
+    while i > 0:
+        i -= 1
+        work[EVENTS + num] = np.uint64(DEL | i << 2)
+        num += 1
+    while j > 0:
+        j -= 1
+        work[EVENTS + num] = np.uint64(INS | j << 32)
+        num += 1
+    return num
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def read_event(work: Words, number: int) -> tuple[int, int, int]:
+    """(SUB, DEL or INS, index of the reference word unless INS, index of the hypothesis word unless DEL)."""
+    event: int = np.int64(work[EVENTS + number])  # type: ignore[assignment, unused-ignore]
+    return event & 3, (event >> 2) & 0xFFFF, event >> 32
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def common_ids(ref: Ints, hyp: Ints, box: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Numbers of ids that ref[box[0]:box[1]] and hyp[box[2]:box[3]] share at their start, and at their end behind it.
+
+    Args:
+        ref, hyp: int32, with room for 64 bytes before and behind the box.
+    """
+    r0, r1, h0, h1 = box
+    shortest = min(r1 - r0, h1 - h0)
+    head = 0
+    while head < shortest:
+        alike = trailing_zeros(differ(ref, r0 + head, hyp, h0 + head))
+        head += min(alike, IDS_PER_LOAD)
+        if alike < IDS_PER_LOAD:
+            break
+    head = min(head, shortest)
+    tail = 0
+    while tail < shortest - head:
+        unlike = differ(ref, r1 - tail - IDS_PER_LOAD, hyp, h1 - tail - IDS_PER_LOAD)
+        alike = leading_zeros(unlike) - (64 - IDS_PER_LOAD)
+        tail += alike
+        if alike < IDS_PER_LOAD:
+            break
+    return head, min(tail, shortest - head)
+
+
+@nb.njit(cache=True, nogil=True)
+def sides(pairs: Pairs, u: int) -> tuple[Ints, Ints, int, int]:
+    """Ids of both sides of pair u, and the part of the operations that is room for them."""
+    ref, ref_offsets, hyp, hyp_offsets = pairs
+    begin = ref_offsets[u] + hyp_offsets[u]
+    end = ref_offsets[u + 1] + hyp_offsets[u + 1]
+    return ref[ref_offsets[u] : ref_offsets[u + 1]], hyp[hyp_offsets[u] : hyp_offsets[u + 1]], begin, end
 
 
 @nb.njit(cache=True, nogil=True)
@@ -161,6 +210,15 @@ def dense_masks(offsets: Ints, positions: Ints, num_blocks: int) -> tuple[Ints, 
 
 
 @nb.njit(cache=True, nogil=True)
+def first_column(num_blocks: int) -> tuple[Words, Words, Ints]:
+    """The `state` of `edit_blocks.sweep` before the first column."""
+    bottom = np.empty(2, np.int64)
+    bottom[0] = -1
+    bottom[1] = 0
+    return np.empty(num_blocks, np.uint64), np.empty(num_blocks, np.uint64), bottom
+
+
+@nb.njit(cache=True, nogil=True)
 def mask_row(word: int, offsets: Ints, positions: Ints, row_of: Ints, rows: Words, first: int, last: int) -> int:
     """The number of the row that holds the mask of local id `word` for blocks first..last."""
     if word >= 0 and row_of[word] >= 0:
@@ -172,8 +230,14 @@ def mask_row(word: int, offsets: Ints, positions: Ints, row_of: Ints, rows: Word
     if word >= 0:
         low = offsets[word]
         high = offsets[word + 1]
-        low += np.searchsorted(positions[low:high], first << 6)
-        while low < high and positions[low] >> 6 <= last:
+        end = high
+        while low < high:  # first position in the band
+            middle = (low + high) >> 1
+            if positions[middle] >> 6 < first:
+                low = middle + 1
+            else:
+                high = middle
+        while low < end and positions[low] >> 6 <= last:
             rows[scratch, positions[low] >> 6] |= _ONE << np.uint64(positions[low] & 63)
             low += 1
     return scratch

@@ -15,10 +15,12 @@ from speechkit.kernels.edit_bits import (
     block_column,
     dense_masks,
     finish,
+    first_column,
     mask_row,
     occurrences,
+    sides,
 )
-from speechkit.kernels.numba_types import Ints, Ops, Words
+from speechkit.kernels.numba_types import Ints, Ops, Pairs, Results, Words
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -108,18 +110,20 @@ def _walk(
 
 @nb.njit(cache=True, nogil=True)
 def _save(checkpoint: tuple[Words, Words, Ints], spot: int, state: tuple[Words, Words, Ints], first: int) -> None:
-    size = state[2][0] + 1 - first
-    checkpoint[0][spot, :size] = state[0][first : first + size]
-    checkpoint[1][spot, :size] = state[1][first : first + size]
-    checkpoint[2][spot] = state[2]
+    for block in range(first, state[2][0] + 1):
+        checkpoint[0][spot, block - first] = state[0][block]
+        checkpoint[1][spot, block - first] = state[1][block]
+    checkpoint[2][spot, 0] = state[2][0]
+    checkpoint[2][spot, 1] = state[2][1]
 
 
 @nb.njit(cache=True, nogil=True)
 def _load(checkpoint: tuple[Words, Words, Ints], spot: int, state: tuple[Words, Words, Ints], first: int) -> None:
-    state[2][:] = checkpoint[2][spot]
-    size = state[2][0] + 1 - first
-    state[0][first : first + size] = checkpoint[0][spot, :size]
-    state[1][first : first + size] = checkpoint[1][spot, :size]
+    state[2][0] = checkpoint[2][spot, 0]
+    state[2][1] = checkpoint[2][spot, 1]
+    for block in range(first, state[2][0] + 1):
+        state[0][block] = checkpoint[0][spot, block - first]
+        state[1][block] = checkpoint[1][spot, block - first]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -139,7 +143,7 @@ def _try_width(
     per_column = min(num_blocks, (width >> 6) + 2)
     step = n if ties != TIES_KALDI else min(n, max(1, _SEGMENT_WORDS // per_column))
     num_segments = (n + step - 1) // step
-    state = (np.empty(num_blocks, np.uint64), np.empty(num_blocks, np.uint64), np.array([-1, 0], np.int64))
+    state = first_column(num_blocks)
     store = (np.empty((max(step, 2), per_column), np.uint64), np.empty((max(step, 2), per_column), np.uint64))
     scratch = (np.empty((1, per_column), np.uint64), np.empty((1, per_column), np.uint64))
     checkpoint = (
@@ -155,7 +159,8 @@ def _try_width(
     value = state[2][1]
     if value > width:
         return value, ops.size
-    place = np.array([m, n, ops.size], np.int64)
+    place = np.empty(3, np.int64)
+    place[0], place[1], place[2] = m, n, ops.size
     for spot in range(num_segments - 1, -1, -1):
         begin = spot * step
         plan = (m, width, begin, min(n, begin + step), ties)
@@ -174,6 +179,8 @@ def align_long(ref: Ints, hyp: Ints, local: Ints, ties: int, ops: Ops, counts: I
         local: -1 for every id; used and cleaned here.
     Cost: O(n d / 64) time for distance d, O(n d / 64) bits up to 4 MiB, then checkpoints.
     """
+    if ref.size == 0 or hyp.size == 0:
+        return finish(ref.size, hyp.size, ops.size, ops, counts)  # type: ignore[no-any-return, unused-ignore]
     offsets, positions = occurrences(ref, local)
     row_of, rows = dense_masks(offsets, positions, (ref.size + 63) >> 6)
     index = (offsets, positions, row_of, rows)
@@ -202,8 +209,8 @@ def distance_long(ref: Ints, hyp: Ints, local: Ints) -> int:
     scratch = (np.empty((1, num_blocks + 1), np.uint64), np.empty((1, num_blocks + 1), np.uint64))
     width: int = abs(ref.size - hyp.size) + max(64, ref.size >> 3)
     while True:
-        state = (np.empty(num_blocks, np.uint64), np.empty(num_blocks, np.uint64), np.array([-1, 0], np.int64))
-        plan = (ref.size, width, 0, hyp.size, TIES_KALDI)
+        state = first_column(num_blocks)
+        plan = (ref.size, width, np.int64(0), hyp.size, np.int64(TIES_KALDI))
         sweep(hyp, local, (offsets, positions, row_of, rows), plan, state, scratch)
         value: int = state[2][1]
         if value <= width:
@@ -212,3 +219,15 @@ def distance_long(ref: Ints, hyp: Ints, local: Ints) -> int:
     for i in range(ref.size):
         local[ref[i]] = -1
     return value
+
+
+@nb.njit(cache=True, nogil=True)
+def align_long_pairs(pairs: Pairs, numbers: Ints, local: Ints, out: Results) -> None:
+    """Align the pairs `numbers` under the kaldi rule; the operations are 0 before, `local` is -1 for every id."""
+    for u in numbers:
+        ref, hyp, begin, end = sides(pairs, u)
+        head = 0
+        while head < ref.size and head < hyp.size and ref[head] == hyp[head]:
+            head += 1
+        at = align_long(ref[head:], hyp[head:], local, np.int64(TIES_KALDI), out[1][begin:end], out[0][u])
+        out[2][u] = begin + at - head

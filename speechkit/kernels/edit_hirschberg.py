@@ -10,17 +10,16 @@ import numpy as np
 
 from speechkit.kernels.edit_bits import (
     COR,
-    MAX_SHORT_HYP,
     TIES_RAPIDFUZZ,
-    backtrace_64,
     band,
     dense_masks,
     finish,
-    forward_64,
+    first_column,
     occurrences,
+    sides,
 )
 from speechkit.kernels.edit_blocks import align_long, sweep
-from speechkit.kernels.numba_types import Ints, Ops, Words
+from speechkit.kernels.numba_types import Ints, Ops, Pairs, Results
 
 _MAX_MATRIX_BYTES = 1 << 20
 _FAR = 1 << 40
@@ -34,13 +33,15 @@ def _column(ref: Ints, hyp: Ints, local: Ints, num_columns: int, width: int) -> 
     offsets, positions = occurrences(ref, local)
     num_blocks = (m + 63) >> 6
     row_of, rows = dense_masks(offsets, positions, num_blocks)
-    state = (np.empty(num_blocks, np.uint64), np.empty(num_blocks, np.uint64), np.array([-1, 0], np.int64))
+    state = first_column(num_blocks)
     scratch = (np.empty((1, num_blocks + 1), np.uint64), np.empty((1, num_blocks + 1), np.uint64))
-    plan = (m, width, 0, num_columns, TIES_RAPIDFUZZ)
+    plan = (m, width, np.int64(0), num_columns, np.int64(TIES_RAPIDFUZZ))
     sweep(hyp, local, (offsets, positions, row_of, rows), plan, state, scratch)
     for i in range(m):
         local[ref[i]] = -1
-    values = np.full(m + 1, _FAR, np.int64)
+    values = np.empty(m + 1, np.int64)
+    for k in range(m + 1):
+        values[k] = _FAR
     first, last = band(num_columns - 1, m, hyp.size, width)
     row = min(m, (last + 1) << 6)
     values[row] = state[2][1]
@@ -58,16 +59,27 @@ def _halve(ref: Ints, hyp: Ints, local: Ints) -> tuple[int, int, int]:
     m, n = ref.size, hyp.size
     middle = n // 2
     width = abs(m - n) + max(64, m >> 3)
-    ref_back = ref[::-1].copy()
-    hyp_back = hyp[::-1].copy()
+    ref_back = _reversed(ref)
+    hyp_back = _reversed(hyp)
     while True:
         left = _column(ref, hyp, local, middle, width)
-        right = _column(ref_back, hyp_back, local, n - middle, width)[::-1]
-        spot: int = np.argmin(left + right)  # type: ignore[assignment, unused-ignore]
-        total: int = left[spot] + right[spot]
+        right = _column(ref_back, hyp_back, local, n - middle, width)
+        spot = 0
+        for k in range(m + 1):
+            if left[k] + right[m - k] < left[spot] + right[m - spot]:
+                spot = k
+        total: int = left[spot] + right[m - spot]
         if total <= width:
-            return spot, left[spot], right[spot]
+            return spot, left[spot], right[m - spot]
         width = min(total, 3 * width)
+
+
+@nb.njit(cache=True, nogil=True)
+def _reversed(ids: Ints) -> Ints:
+    out = np.empty(ids.size, np.int32)
+    for k in range(ids.size):
+        out[k] = ids[ids.size - 1 - k]
+    return out
 
 
 @nb.njit(cache=True, nogil=True)
@@ -89,21 +101,30 @@ def _is_large(num_ref: int, num_hyp: int, limit: int) -> bool:
     return cells // 8 >= _MAX_MATRIX_BYTES and num_ref >= 65 and num_hyp >= 10
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _push(pieces: Ints, num: int, piece: tuple[int, int, int, int, int]) -> int:
+    for k in range(5):
+        pieces[num, k] = piece[k]
+    return num + 1
+
+
 @nb.njit(cache=True, nogil=True)
-def align_trimmed(ref: Ints, hyp: Ints, work: tuple[Words, Ints, Words, Words], ops: Ops, counts: Ints) -> int:
+def align_trimmed(ref: Ints, hyp: Ints, local: Ints, ops: Ops, counts: Ints) -> int:
     """Align one pair as rapidfuzz does; returns the first index of `ops` written.
 
     Args:
-        work: masks (zeros), local ids (-1), and two columns of `MAX_SHORT_HYP` words.
+        local: -1 for every id; used and cleaned here.
     """
-    masks, local, vertical, second = work
-    pieces = [(0, ref.size, 0, hyp.size, max(ref.size, hyp.size))]
+    pieces = np.empty((64 * 3, 5), np.int64)  # each halving of the hypothesis leaves at most two more
+    num = _push(pieces, 0, (0, ref.size, 0, hyp.size, max(ref.size, hyp.size)))
     at = ops.size
-    while len(pieces) > 0:  # from the end of the pair to its start
-        r0, r1, h0, h1, limit = pieces.pop()
+    while num > 0:  # from the end of the pair to its start
+        num -= 1
+        r0, r1, h0, h1, limit = pieces[num, 0], pieces[num, 1], pieces[num, 2], pieces[num, 3], pieces[num, 4]
         head, tail = common_ends(ref[r0:r1], hyp[h0:h1])
-        ops[at - tail : at] = COR
-        at -= tail
+        for _ in range(tail):
+            at -= 1
+            ops[at] = COR
         r = ref[r0 + head : r1 - tail]
         h = hyp[h0 + head : h1 - tail]
         limit = min(limit, max(r.size, h.size))
@@ -111,19 +132,25 @@ def align_trimmed(ref: Ints, hyp: Ints, work: tuple[Words, Ints, Words, Words], 
             spot, left, right = _halve(r, h, local)
             middle = h.size // 2
             if head > 0:
-                pieces.append((r0, r0 + head, h0, h0 + head, 0))
+                num = _push(pieces, num, (r0, r0 + head, h0, h0 + head, 0))
             r0 += head
             h0 += head
-            pieces.append((r0, r0 + spot, h0, h0 + middle, left))
-            pieces.append((r0 + spot, r1 - tail, h0 + middle, h1 - tail, right))
+            num = _push(pieces, num, (r0, r0 + spot, h0, h0 + middle, left))
+            num = _push(pieces, num, (r0 + spot, r1 - tail, h0 + middle, h1 - tail, right))
             continue
         if r.size == 0 or h.size == 0:
             at = finish(r.size, h.size, at, ops, counts)
-        elif r.size <= 64 and h.size <= MAX_SHORT_HYP:
-            forward_64(r, h, masks, vertical, second, TIES_RAPIDFUZZ)
-            at = backtrace_64(r, h, vertical, second, TIES_RAPIDFUZZ, ops[:at], counts)
         else:
-            at = align_long(r, h, local, TIES_RAPIDFUZZ, ops[:at], counts)
-        ops[at - head : at] = COR
-        at -= head
+            at = align_long(r, h, local, np.int64(TIES_RAPIDFUZZ), ops[:at], counts)
+        for _ in range(head):
+            at -= 1
+            ops[at] = COR
     return at
+
+
+@nb.njit(cache=True, nogil=True)
+def align_trimmed_pairs(pairs: Pairs, numbers: Ints, local: Ints, out: Results) -> None:
+    """Align the pairs `numbers` under the rapidfuzz rule; the operations are 0 before, `local` is -1 for every id."""
+    for u in numbers:
+        ref, hyp, begin, end = sides(pairs, u)
+        out[2][u] = begin + align_trimmed(ref, hyp, local, out[1][begin:end], out[0][u])

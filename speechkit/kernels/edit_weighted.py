@@ -9,8 +9,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from speechkit.kernels.edit_bits import COR, DEL, INS, SUB, finish
-from speechkit.kernels.numba_types import Ints, Ops
+from speechkit.kernels.edit_bits import COR, DEL, INS, SUB, finish, sides
+from speechkit.kernels.numba_types import Ints, Ops, Pairs, Results
 
 SUB_COST, GAP_COST = 4, 3
 _FAR = 1 << 29
@@ -72,12 +72,16 @@ def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: I
     num_segments = (m + step - 1) // step
     directions = np.empty((step, width), np.int8)
     starts = np.empty((num_segments, width + 1 if num_segments > 1 else 0), np.int32)  # the band of a row
-    above = np.arange(n + 1).astype(np.int32) * np.int32(GAP_COST)
-    here = np.full(n + 1, _FAR, np.int32)
+    above = np.empty(n + 1, np.int32)
+    here = np.empty(n + 1, np.int32)
+    for j in range(n + 1):
+        above[j] = GAP_COST * j
+        here[j] = _FAR
     for i in range(1, m + 1):
         if num_segments > 1 and (i - 1) % step == 0:
-            low, high = max(0, i - 1 - reach[0]), min(n, i - 1 + reach[1])
-            starts[(i - 1) // step, : high + 1 - low] = above[low : high + 1]
+            low = max(0, i - 1 - reach[0])
+            for j in range(low, min(n, i - 1 + reach[1]) + 1):
+                starts[(i - 1) // step, j - low] = above[j]
         _row(ref[i - 1], hyp, i, reach, above, here, directions[(i - 1) % step])
         above, here = here, above
     cost = above[n]
@@ -86,12 +90,14 @@ def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: I
         reach[1] < n and cost >= GAP_COST * (2 * reach[1] + 2 + m - n)
     ):
         return cost, -1
-    place = np.array([m, n, ops.size], np.int64)
+    place = np.empty(3, np.int64)
+    place[0], place[1], place[2] = m, n, ops.size
     for spot in range(num_segments - 1, -1, -1):
         begin = spot * step
         if spot < num_segments - 1:
-            low, high = max(0, begin - reach[0]), min(n, begin + reach[1])
-            above[low : high + 1] = starts[spot, : high + 1 - low]
+            low = max(0, begin - reach[0])
+            for j in range(low, min(n, begin + reach[1]) + 1):
+                above[j] = starts[spot, j - low]
             for i in range(begin + 1, begin + step + 1):
                 _row(ref[i - 1], hyp, i, reach, above, here, directions[i - 1 - begin])
                 above, here = here, above
@@ -105,6 +111,8 @@ def align_weighted(ref: Ints, hyp: Ints, ops: Ops, counts: Ints) -> int:
 
     Cost: O(m * band) time; 4 MiB of directions and a band of costs per segment.
     """
+    if ref.size == 0 or hyp.size == 0:
+        return finish(ref.size, hyp.size, ops.size, ops, counts)  # type: ignore[no-any-return, unused-ignore]
     spare = 30 + (ref.size >> 4)
     while True:
         reach = (max(0, ref.size - hyp.size) + spare, max(0, hyp.size - ref.size) + spare)
@@ -112,3 +120,11 @@ def align_weighted(ref: Ints, hyp: Ints, ops: Ops, counts: Ints) -> int:
         if at >= 0:
             return at
         spare *= 2
+
+
+@nb.njit(cache=True, nogil=True)
+def align_weighted_pairs(pairs: Pairs, numbers: Ints, local: Ints, out: Results) -> None:
+    """Align the pairs `numbers` under the sclite rule; the operations are 0 before, `local` is -1 for every id."""
+    for u in numbers:
+        ref, hyp, begin, end = sides(pairs, u)
+        out[2][u] = begin + align_weighted(ref, hyp, out[1][begin:end], out[0][u])

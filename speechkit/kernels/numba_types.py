@@ -10,3 +10,5 @@ import numpy.typing as npt
 Ints: TypeAlias = npt.NDArray[Any]
 Ops: TypeAlias = npt.NDArray[np.int8]
 Words: TypeAlias = npt.NDArray[np.uint64]
+Pairs: TypeAlias = tuple[Ints, Ints, Ints, Ints]  # ids and offsets of the references, then of the hypotheses
+Results: TypeAlias = tuple[Ints, Ints, Ints]  # counts, operations, where the operations of each pair start

@@ -60,3 +60,10 @@ def error_segments(a: tuple[Ints, Ints, Ints], b: tuple[Ints, Ints, Ints], num_g
             rows[used] = (u, errors_a, errors_b)
             used += 1
     return rows[:used].copy()
+
+
+def warm() -> None:
+    """Compile the kernel, or load it from the cache."""
+    one = np.ones(1, np.int64)
+    aligned = np.full(1, COR, np.int8), one - 1, one
+    error_segments(aligned, aligned, 2)

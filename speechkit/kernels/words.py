@@ -1,230 +1,235 @@
-"""Words of byte strings without Python objects: eight bytes at a time, small ids per pair of lines.
+"""Words of byte strings without Python objects: where they are, their keys, what two lines share.
 
-White space is every byte up to 0x20. A word of at most eight bytes is its own key; longer words are hashed and
-compared byte by byte. Buffers must end in at least `PADDING` bytes of white space.
+White space is every byte up to 0x20. Buffers must end in at least `PADDING` bytes of white space.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba as nb
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import types
-from numba.extending import intrinsic
 
-from speechkit.kernels.numba_types import Ints, Words
+from speechkit.kernels.lanes import (
+    FULL,
+    LANES,
+    SPACE,
+    continuations,
+    count_ones,
+    differ,
+    leading_zeros,
+    load8,
+    spaces,
+    trailing_zeros,
+    unusual,
+)
+from speechkit.kernels.numba_types import Ints
 
-PADDING = 16
-SPACE = 0x20
-_EACH = np.uint64(0x2121212121212121)
-_HIGH = np.uint64(0x8080808080808080)
+PADDING = LANES
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_EIGHT = np.uint64(8)
-
-
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-def _load(typingctx: Any, buffer: Any, at: Any) -> Any:
-    """The eight bytes of a uint8 array from index `at`, as a little-endian integer; needs no alignment."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        pointer = builder.gep(array.data, [args[1]])
-        return builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
-
-    return types.uint64(buffer, types.int64), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-def _trailing_zeros(typingctx: Any, value: Any) -> Any:
-    """Number of zero bits below the lowest one; `value` is not 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), codegen
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def same_bytes(a: Ints, a_at: int, b: Ints, b_at: int, size: int) -> bool:
-    """Whether a[a_at:a_at+size] equals b[b_at:b_at+size]."""
-    i = 0
-    while i + 8 <= size:
-        if _load(a, a_at + i) != _load(b, b_at + i):
-            return False
-        i += 8
-    if i == size:
-        return True
-    shift = np.uint64(8 * (8 - (size - i)))
-    return bool((_load(a, a_at + i) << shift) == (_load(b, b_at + i) << shift))
+def inside(at: int, end: int) -> np.uint64:
+    """Bit k says that at + k < end, which is above at."""
+    return FULL >> np.uint64(max(0, LANES - (end - at)))
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def next_word(buffer: Ints, at: int, end: int) -> tuple[int, int, np.uint64]:
-    """(start, end, key) of the first word of buffer[at:end]; start == end when there is none."""
-    while at < end and buffer[at] <= SPACE:
-        at += 1
-    if at >= end:
-        return end, end, _ZERO
-    start = at
-    key = _ZERO
-    while True:
-        chunk = _load(buffer, at)
-        spaces = (chunk - _EACH) & ~chunk & _HIGH
-        size = 8 if spaces == _ZERO else _trailing_zeros(spaces) >> 3
-        size = min(size, end - at)
-        if size < 8:
-            chunk &= (_ONE << np.uint64(8 * size)) - _ONE
-        if at == start:
-            key = chunk
-        elif size > 0:
-            key = (key ^ (key >> np.uint64(29)) ^ chunk) * _PRIME
-        at += size
-        if size < 8:
-            return start, at, key
+def below(count: int) -> np.uint64:
+    """The lowest `count` < 64 bits."""
+    return (_ONE << np.uint64(count)) - _ONE
 
 
 @nb.njit(cache=True, nogil=True)
 def count_words(buffer: Ints, at: int, end: int) -> int:
     """Number of words in buffer[at:end]."""
     count = 0
-    inside = False
-    for i in range(at, end):
-        solid = buffer[i] > SPACE
-        count += solid and not inside
-        inside = solid
+    carry = _ZERO
+    while at < end:
+        solid = ~spaces(buffer, at) & inside(at, end)
+        count += count_ones(solid & ~((solid << _ONE) | carry))
+        carry = solid >> np.uint64(63)
+        at += LANES
     return count
 
 
 @nb.njit(cache=True, nogil=True)
-def count_solid(buffer: Ints, at: int, end: int) -> int:
-    """Number of Unicode characters in buffer[at:end] that are no white space."""
-    count = 0
-    for i in range(at, end):
-        count += (buffer[i] > SPACE) & (buffer[i] & 0xC0 != 0x80)
-    return count
+def find_words(buffer: Ints, at: int, end: int, bounds: Ints, first: int) -> int:
+    """Write start and end of each word of buffer[at:end] into bounds[2 * first:]; returns the number of words."""
+    used = 2 * first
+    carry = _ZERO
+    while at < end:
+        solid = ~spaces(buffer, at) & inside(at, end)
+        edges = solid ^ ((solid << _ONE) | carry)
+        carry = solid >> np.uint64(63)
+        while edges != _ZERO:
+            bounds[np.uint64(used)] = at + trailing_zeros(edges)
+            used += 1
+            edges &= edges - _ONE
+        at += LANES
+    if used & 1:
+        bounds[used] = end
+        used += 1
+    return (used >> 1) - first
 
 
 @nb.njit(cache=True, nogil=True)
-def common_words(a: Ints, b: Ints, spans: tuple[int, int, int, int], from_end: bool) -> int:
-    """Number of bytes of whole words that two lines share at their start, or at their end."""
+def end_of_word(buffer: Ints, at: int, end: int) -> int:
+    """Behind the first word of buffer[at:end]; `end` when there is none."""
+    while at < end and buffer[at] <= SPACE:
+        at += 1
+    while at < end:
+        gap = spaces(buffer, at) | ~inside(at, end)
+        if gap != _ZERO:
+            found: int = min(end, at + trailing_zeros(gap))
+            return found
+        at += LANES
+    return end
+
+
+@nb.njit(cache=True, nogil=True)
+def common_start(a: Ints, b: Ints, spans: tuple[int, int, int, int]) -> tuple[int, int]:
+    """(bytes, words) of the whole words that a[spans[0]:spans[1]] and b[spans[2]:spans[3]] share at their start."""
     size_a = spans[1] - spans[0]
     size_b = spans[3] - spans[2]
     shortest = min(size_a, size_b)
-    same = 0
-    if from_end:
-        while same < shortest and a[spans[1] - 1 - same] == b[spans[3] - 1 - same]:
-            same += 1
-    else:
-        while same + 8 <= shortest and _load(a, spans[0] + same) == _load(b, spans[2] + same):
-            same += 8
-        while same < shortest and a[spans[0] + same] == b[spans[2] + same]:
-            same += 1
-    # a word must end here on both sides
-    while same > 0:
-        at_a = spans[1] - 1 - same if from_end else spans[0] + same
-        at_b = spans[3] - 1 - same if from_end else spans[2] + same
-        if (same == size_a or a[at_a] <= SPACE) and (same == size_b or b[at_b] <= SPACE):
+    words = 0
+    last_start = 0
+    carry = _ZERO
+    at = 0
+    while True:
+        unlike = differ(a, spans[0] + at, b, spans[2] + at)
+        if shortest - at < LANES:
+            unlike |= FULL << np.uint64(shortest - at)
+        solid = ~spaces(a, spans[0] + at)
+        starts = solid & ~((solid << _ONE) | carry)
+        if unlike != _ZERO:
             break
-        same -= 1
-    return same
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _slot_of(key: np.uint64, mask: int) -> int:
-    return np.int64((key * _PRIME) >> np.uint64(40)) & mask  # type: ignore[return-value, unused-ignore]
+        if starts != _ZERO:
+            last_start = at + 63 - leading_zeros(starts)
+        words += count_ones(starts)
+        carry = solid >> np.uint64(63)
+        at += LANES
+    size = trailing_zeros(unlike)
+    starts &= below(size)
+    if starts != _ZERO:
+        last_start = at + 63 - leading_zeros(starts)
+    words += count_ones(starts)
+    same = at + size
+    ends_here = (same == size_a or a[spans[0] + same] <= SPACE) and (same == size_b or b[spans[2] + same] <= SPACE)
+    if same > 0 and a[spans[0] + same - 1] > SPACE and not ends_here:  # the word goes on, on one side at least
+        return last_start, words - 1
+    return same, words
 
 
 @nb.njit(cache=True, nogil=True)
-def number_words(
-    ref: Ints, hyp: Ints, spans: Ints, slots: Ints, places: Ints, keys: Words, ids: Ints, starts: Ints, ends: Ints
-) -> tuple[int, int]:
-    """Give small ids to the words of one reference and one hypothesis; equal words have equal ids.
+def common_end(a: Ints, b: Ints, spans: tuple[int, int, int, int]) -> int:
+    """Number of bytes of whole words that two spans share at their end; less than there are near a buffer's start."""
+    size_a = spans[1] - spans[0]
+    size_b = spans[3] - spans[2]
+    shortest = min(size_a, size_b)
+    first_space = 0  # of the common bytes, counted from the end; a space itself may be left out
+    at = 0
+    while spans[1] - at >= LANES and spans[3] - at >= LANES:
+        unlike = differ(a, spans[1] - at - LANES, b, spans[3] - at - LANES)
+        if shortest - at < LANES:
+            unlike |= FULL >> np.uint64(shortest - at)
+        gaps = spaces(a, spans[1] - at - LANES)
+        if unlike == _ZERO:
+            if gaps != _ZERO:
+                first_space = at + LANES - trailing_zeros(gaps)
+            at += LANES
+            continue
+        size = leading_zeros(unlike)
+        same: int = at + size
+        if (same == size_a or a[spans[1] - 1 - same] <= SPACE) and (same == size_b or b[spans[3] - 1 - same] <= SPACE):
+            return same
+        if size > 0:
+            gaps &= ~(FULL >> np.uint64(size))
+            if gaps != _ZERO:
+                first_space = at + LANES - trailing_zeros(gaps)
+        return first_space
+    return first_space
 
-    Args:
-        spans: start and end in the buffer `ref`, start and end in the buffer `hyp`.
-        slots: -1 when free, a power of two; left clean.
-        places, keys: room for first index and slot, and for the key, of each id.
-        ids, starts, ends: results; words of the reference first, then of the hypothesis.
-    Returns:
-        (reference words, hypothesis words).
+
+@nb.njit(cache=True, nogil=True)
+def line_shape(buffer: Ints, at: int, end: int) -> tuple[int, int, bool]:
+    """(words, characters of the words joined by one space, whether these are the bytes as they stand).
+
+    The line has no white space at its ends.
     """
-    mask = slots.size - 1
-    total = 0
-    num_ids = 0
-    num_ref = 0
-    guess = 0
-    for side in range(2):
-        buffer = ref if side == 0 else hyp
-        at = spans[2 * side]
-        end = spans[2 * side + 1]
-        while True:
-            start, at, key = next_word(buffer, at, end)
-            if start == at:
-                break
-            size = at - start
-            starts[total] = start
-            ends[total] = at
-            if guess < num_ref and size <= 8 and keys[ids[guess]] == key and ends[guess] - starts[guess] == size:
-                ids[total] = ids[guess]  # a hypothesis mostly goes on with the next word of the reference
-                total += 1
-                guess += 1
-                continue
-            slot = _slot_of(key, mask)
-            while True:
-                word = slots[slot]
-                if word < 0:
-                    break
-                first = places[word, 0]
-                known = ref if first < num_ref or side == 0 else hyp
-                is_like = keys[word] == key and ends[first] - starts[first] == size
-                if is_like and (size <= 8 or same_bytes(buffer, start, known, starts[first], size)):
-                    break
-                slot = (slot + 1) & mask
-            if word < 0:
-                word = num_ids
-                slots[slot] = word
-                places[word, 0] = total
-                places[word, 1] = slot
-                keys[word] = key
-                num_ids += 1
-                guess += 1
-            else:
-                guess = places[word, 0] + 1
-            ids[total] = word
-            total += 1
-        if side == 0:
-            num_ref = total
-            guess = 0
-    for word in range(num_ids):
-        slots[places[word, 1]] = -1
-    return num_ref, total - num_ref
+    words = 0
+    characters = 0
+    odd = _ZERO
+    was_solid = _ZERO
+    while at < end:
+        line = inside(at, end)
+        gaps = spaces(buffer, at) & line
+        solid = ~gaps & line
+        words += count_ones(solid & ~((solid << _ONE) | was_solid))
+        characters += count_ones(solid & ~continuations(buffer, at))
+        odd |= (unusual(buffer, at) & line) | (gaps & ~((solid << _ONE) | was_solid))
+        was_solid = solid >> np.uint64(63)
+        at += LANES
+    return words, characters + max(0, words - 1), odd == _ZERO
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _lowest_bytes(count: int) -> np.uint64:
+    half = np.uint64(4 * count)
+    return ((_ONE << half) << half) - _ONE
+
+
+@nb.njit(cache=True, nogil=True)
+def word_key(buffer: Ints, start: int, end: int) -> tuple[np.uint64, np.uint64]:
+    """128 bits of a word: its bytes if they are at most 16, else a hash that no such word has, see `is_hashed`."""
+    size = end - start
+    low = load8(buffer, start) & _lowest_bytes(min(size, 8))
+    high = load8(buffer, start + 8) & _lowest_bytes(min(max(size - 8, 0), 8))
+    if size > 16:
+        at = start + 16
+        while at < end:
+            high = (high ^ (high >> np.uint64(29)) ^ (load8(buffer, at) & _lowest_bytes(min(end - at, 8)))) * _PRIME
+            at += 8
+        high = ((high ^ (high >> np.uint64(32))) | _ONE) << np.uint64(8)
+    return low, high
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def is_hashed(high: np.uint64) -> bool:
+    """Whether words with this upper half of the key must be compared byte by byte."""
+    return ((high & np.uint64(0xFF)) == _ZERO) & (high != _ZERO)  # type: ignore[no-any-return, unused-ignore]
+
+
+@nb.njit(cache=True, nogil=True)
+def same_bytes(a: Ints, a_at: int, b: Ints, b_at: int, size: int) -> bool:
+    """Whether a[a_at:a_at+size] equals b[b_at:b_at+size]."""
+    at = 0
+    while at < size:
+        if differ(a, a_at + at, b, b_at + at) & inside(at, size) != _ZERO:
+            return False
+        at += LANES
+    return True
 
 
 @nb.njit(cache=True, nogil=True)
 def may_loop(buffer: Ints, spans: Ints, least: Ints) -> Ints:
     """Whether each text may hold an n-gram that occurs least[n - 1] times in a row, for n up to least.size.
 
-    Long words are compared by hash, so that a text may be named in error, but none is missed.
+    Words are compared by hash, so that a text may be named in error, but none is missed.
     """
-    found = np.zeros(spans.shape[0], np.bool_)
-    keys = np.empty(1024, np.uint64)
+    longest = 0
     for u in range(spans.shape[0]):
-        num = 0
-        at = spans[u, 0]
-        while True:
-            start, at, key = next_word(buffer, at, spans[u, 1])
-            if start == at:
-                break
-            if num == keys.size:
-                grown = np.empty(2 * num, np.uint64)
-                grown[:num] = keys
-                keys = grown
-            keys[num] = key
-            num += 1
+        longest = max(longest, spans[u, 1] - spans[u, 0])
+    found = np.zeros(spans.shape[0], np.bool_)
+    bounds = np.empty(longest + 4, np.int64)
+    keys = np.empty(longest // 2 + 2, np.uint64)
+    for u in range(spans.shape[0]):
+        num = find_words(buffer, spans[u, 0], spans[u, 1], bounds, np.int64(0))
+        for k in range(num):
+            low, high = word_key(buffer, bounds[2 * k], bounds[2 * k + 1])
+            keys[k] = low ^ (high * _PRIME)
         for size in range(1, least.size + 1):
             same = 0  # words in a row that equal the word `size` before them
             for k in range(size, num):
@@ -232,3 +237,8 @@ def may_loop(buffer: Ints, spans: Ints, least: Ints) -> Ints:
                 if same >= size * (least[size - 1] - 1):
                     found[u] = True
     return found
+
+
+def warm() -> None:
+    """Compile the kernel, or load it from the cache."""
+    may_loop(np.full(PADDING + 1, SPACE, np.uint8), np.zeros((1, 2), np.int64), np.ones(1, np.int64))

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.errors import ConfigError
-from speechkit.kernels.resample import banked_sums
+from speechkit.kernels.resample import BLOCK, banked_sums, make_bank, num_blocks
+from speechkit.kernels.tally import tally
 from speechkit.rng import derive_seed, rng
 
 Floats = npt.NDArray[np.float64]
-MIN_BANKED, MAX_KINDS = 2000, 64  # rows and different rows from which the bank of sums is used
+MIN_BANKED, MAX_KINDS = 2000, 64  # rows and different rows from which the bank of sums is used,
+ROWS_PER_KIND = 600  # and this many rows at least for each different one: then multinomial draws are faster
 _MAX_CELLS = 4_000_000  # draws held in memory at once
 
 
@@ -26,14 +28,15 @@ def replicate_sums(columns: npt.NDArray[np.int64], *, num_replicates: int, seed:
         columns: (N, 2) counts per utterance (or per speaker); the second is not negative and adds up to < 2^32.
         name: what is resampled; part of the seed.
     Returns:
-        (num_replicates, 2) float64, exact integers.
+        (num_replicates, 2) float64.
     """
     packed = (columns[:, 0] << 32) + columns[:, 1]
-    codes, frequency = np.unique(packed, return_counts=True)
+    firsts, frequency = tally(packed)
+    order = np.argsort(packed[firsts])
+    codes, frequency = packed[firsts[order]], frequency[order]
     num_rows = len(packed)
-    if num_rows >= MIN_BANKED and len(codes) > MAX_KINDS:
-        sums = banked_sums(codes.repeat(frequency), num_replicates, derive_seed(seed, "bootstrap", name, bits=62))
-        return _unpack(sums).astype(np.float64)
+    if num_rows >= MIN_BANKED and len(codes) > max(MAX_KINDS, num_rows // ROWS_PER_KIND):
+        return _banked(codes.repeat(frequency), num_replicates, seed, name)
     kinds = _unpack(codes)
     generator = rng(seed, "bootstrap", name)
     step = max(1, _MAX_CELLS // len(kinds))
@@ -44,6 +47,14 @@ def replicate_sums(columns: npt.NDArray[np.int64], *, num_replicates: int, seed:
         drawn = generator.multinomial(num_rows, frequency / num_rows, size=size)
         parts.append(drawn @ values)
     return np.concatenate(parts)
+
+
+def _banked(packed: npt.NDArray[np.int64], num_replicates: int, seed: int, name: str) -> Floats:
+    bank = make_bank(packed, derive_seed(seed, "bootstrap", name, "bank", bits=62))
+    sums = banked_sums(packed, bank, num_replicates, derive_seed(seed, "bootstrap", name, bits=62))
+    excess = _unpack(bank).mean(axis=0) - BLOCK * _unpack(packed).mean(axis=0)
+    found: Floats = _unpack(sums) - num_blocks(len(packed)) * excess
+    return found
 
 
 def _unpack(packed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -37,16 +37,24 @@ def error_lists(scored: Scored, limit: int = 100) -> dict[str, list[dict[str, An
 
     def top(chosen: npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
         rows = np.flatnonzero(chosen)
-        rows = rows[np.argsort(-table.counts[rows], kind="stable")[:limit]]
+        rows = rows[_most(table.counts[rows], limit)]
         return [(int(ref[k]), int(hyp[k]), int(table.counts[k])) for k in rows.tolist()]
 
-    most = np.argsort(-substituted, kind="stable")[:limit]
+    most = _most(substituted, limit)
     return {
         "confusions": [{"ref": table.word(r), "hyp": table.word(h), "count": n} for r, h, n in top(both)],
         "substituted": [{"word": table.word(w), "count": int(substituted[w])} for w in most.tolist() if substituted[w]],
         "deleted": [{"word": table.word(r), "count": n} for r, _, n in top(hyp < 0)],
         "inserted": [{"word": table.word(h), "count": n} for _, h, n in top(ref < 0)],
     }
+
+
+def _most(counts: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
+    """Indices of the `limit` greatest counts, from the greatest on; of equals, the first."""
+    found = np.arange(len(counts))
+    if 0 < limit < len(counts):
+        found = np.flatnonzero(counts >= np.partition(counts, len(counts) - limit)[len(counts) - limit])
+    return found[np.argsort(-counts[found], kind="stable")[:limit]]
 
 
 def _lists_of_pairs(pairs: Counter[Pair], limit: int) -> dict[str, list[dict[str, Any]]]:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import orjson
 
 from speechkit.errors import SpeechkitError
+from speechkit.kernels.lanes import SPACE
 from speechkit.kernels.line_index import (
     FORMAT_LINES,
     FORMAT_TEXT,
@@ -29,10 +30,10 @@ from speechkit.kernels.line_index import (
     gather,
     index_lines,
     is_increasing,
-    prefix_spans,
-    runs,
+    prefix_runs,
+    survey,
 )
-from speechkit.kernels.words import PADDING, SPACE
+from speechkit.kernels.words import PADDING
 
 Format: TypeAlias = Literal["auto", "text", "trn", "jsonl", "cuts", "lines", "stm", "ctm"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -47,7 +48,7 @@ class Transcripts:
 
     data: uint8, the bytes that hold all texts and `PADDING` spaces; text u is data[starts[u]:ends[u]].
     lines: line number of each utterance in `source`, from 1.
-    id_spans: (N, 2) place of each id in `data`, or the ids themselves in `names`.
+    id_spans: start and end of each id in `data`, or the ids themselves in `names`.
     fields: further values by name, one per utterance, for example `speaker`; "" where an utterance has none.
     seconds: audio duration of each utterance, 0.0 where unknown.
     """
@@ -57,7 +58,7 @@ class Transcripts:
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
-    id_spans: npt.NDArray[np.int64] | None = None
+    id_spans: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
     names: list[str] | None = None
     fields: dict[str, list[str]] = field(default_factory=dict)
     seconds: npt.NDArray[np.float64] | None = None
@@ -70,7 +71,7 @@ class Transcripts:
         """The id of each utterance."""
         if self.names is not None or self.id_spans is None:
             return self.names or []
-        return _split(gather(self.data, self.id_spans))
+        return _split(gather(self.data, *self.id_spans))
 
     @cached_property
     def prefixes(self) -> tuple[list[str], npt.NDArray[np.int64]]:
@@ -79,9 +80,10 @@ class Transcripts:
             names = [name.replace("_", "-").split("-", 1)[0] for name in self.ids]
             starts = np.arange(len(names))
         else:
-            spans = prefix_spans(self.data, self.id_spans)
-            starts = runs(self.data, spans)  # neighbours mostly have the same speaker
-            names = _split(gather(self.data, spans[starts]))
+            starts, ends = (np.empty(len(self), np.int64) for _ in range(2))  # neighbours mostly have one speaker
+            num = prefix_runs(self.data, *self.id_spans, starts, ends)
+            starts = starts[:num]
+            names = _split(gather(self.data, self.id_spans[0][starts], ends[:num]))
         known = sorted(set(names))
         place = {name: k for k, name in enumerate(known)}
         numbers = np.array([place[name] for name in names], np.int64)
@@ -207,24 +209,25 @@ def read_bytes(path: Path) -> bytes:
         raise SpeechkitError(f"cannot read `{path}`: {error}", hint="make it again") from None
 
 
-def _read_padded(path: Path) -> bytearray:
+def _read_padded(path: Path) -> npt.NDArray[np.uint8]:
     """The content of a file and `PADDING` spaces, read in place."""
     try:
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            data = bytearray(size + PADDING)
-            filled = stream.readinto(memoryview(data)[:size])
+            data = np.empty(size + PADDING, np.uint8)
+            filled = stream.readinto(data[:size].data)
     except OSError:
-        filled, data = 0, bytearray()
-    if filled != len(data) - PADDING or data[:2] == b"\x1f\x8b":  # a pipe, an error, or packed
-        return bytearray(read_bytes(path) + bytes([SPACE]) * PADDING)
-    data[-PADDING:] = bytes([SPACE]) * PADDING
-    if data.startswith(codecs.BOM_UTF8):
-        data[:3] = b"   "
+        filled, data = -1, np.empty(0, np.uint8)
+    head = data[:3].tobytes()
+    if filled < 1 or filled != len(data) - PADDING or head[:2] == b"\x1f\x8b":  # a pipe, an error, or packed
+        return _padded(read_bytes(path))
+    data[filled:] = SPACE
+    if head == codecs.BOM_UTF8:
+        data[:3] = SPACE
     return data
 
 
-def check_bytes(data: bytes | bytearray, path: Path) -> None:
+def check_bytes(data: bytes, path: Path) -> None:
     """Refuse NUL bytes and what is not UTF-8, with the line.
 
     Raises:
@@ -274,21 +277,23 @@ def _padded(data: bytes) -> npt.NDArray[np.uint8]:
 
 def _read_indexed(path: Path, kind: int) -> Transcripts:
     data = _read_padded(path)
-    check_bytes(data, path)
-    buffer = np.frombuffer(data, np.uint8)
-    rows = index_lines(buffer, len(data) - PADDING, kind)
-    starts, ends, lines = (np.ascontiguousarray(rows[:, k]) for k in (2, 3, 4))
+    size = len(data) - PADDING
+    num_lines, has_nul, has_others = survey(data, size)
+    if has_nul or has_others:
+        check_bytes(data[:size].tobytes(), path)
+    rows = np.empty((5, num_lines + 1), np.int64)
+    id_starts, id_ends, starts, ends, lines = rows[:, : index_lines(data, size, kind, rows)]
     if kind == FORMAT_LINES:
-        return Transcripts(str(path), buffer, starts, ends, lines, None, [f"line-{k}" for k in lines.tolist()])
-    found = Transcripts(str(path), buffer, starts, ends, lines, np.ascontiguousarray(rows[:, :2]))
-    bad = np.flatnonzero(rows[:, 0] == rows[:, 1]).tolist()
+        return Transcripts(str(path), data, starts, ends, lines, None, [f"line-{k}" for k in lines.tolist()])
+    found = Transcripts(str(path), data, starts, ends, lines, (id_starts, id_ends))
+    bad = np.flatnonzero(id_starts == id_ends).tolist()
     if bad:
         raise SpeechkitError(
             f"{len(bad)} lines do not end in an utterance id",
             where=[f"{path}:{lines[u]}  {found.text(u)[-60:]}" for u in bad],
             expected="`some words (utterance-id)`",
         )
-    if not is_increasing(buffer, found.id_spans):
+    if not is_increasing(data, id_starts, id_ends):
         _refuse_duplicates(found.ids, lines, str(path))
     return found
 

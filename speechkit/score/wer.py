@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from speechkit import log
 from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.kernels.confusions import Confusions, count_confusions
 from speechkit.kernels.edit import DEL, INS, SUB, align_words
 from speechkit.kernels.line_index import are_equal
-from speechkit.kernels.lines import Confusions, count_confusions, count_lines
+from speechkit.kernels.lines import count_lines
 from speechkit.score.transcripts import Transcripts
 
 MISSING = ("error", "delete", "skip")
@@ -224,8 +225,7 @@ def join(ref: Transcripts, hyp: Transcripts, *, missing: str = "error") -> tuple
 
 def _find(ref: Transcripts, hyp: Transcripts) -> Counts:
     """Index in `hyp` of each utterance of `ref`, -1 where there is none."""
-    by_bytes = ref.id_spans is not None and hyp.id_spans is not None
-    if by_bytes and are_equal(ref.data, ref.id_spans, hyp.data, hyp.id_spans):
+    if ref.id_spans and hyp.id_spans and are_equal(ref.data, ref.id_spans, hyp.data, hyp.id_spans):
         return np.arange(len(ref))
     place = {name: u for u, name in enumerate(hyp.ids)}
     return np.array([place.get(name, -1) for name in ref.ids], np.int64)

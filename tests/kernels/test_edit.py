@@ -150,6 +150,15 @@ def test_empty_sides_are_deletions_and_insertions() -> None:
     assert found.counts.tolist() == [[0, 2, 0], [0, 0, 1], [0, 0, 0]]
 
 
+@pytest.mark.parametrize("ties", RULES)
+@pytest.mark.parametrize("size", [64, 65, 2048, 3000])
+def test_one_empty_side_of_any_length_is_deletions_or_insertions(ties: str, size: int) -> None:
+    words = [str(k % 7) for k in range(size)]
+    found = align_words([words, [], ["x", *words], ["x"]], [[], words, ["x"], ["x", *words]], ties=ties)
+    assert found.counts.tolist() == [[0, size, 0], [0, 0, size], [0, size, 0], [0, 0, size]]
+    assert set(found.ops_of(0).tolist()) == {DEL} and set(found.ops_of(1).tolist()) == {INS}
+
+
 def test_an_unknown_tie_rule_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown tie rule"):
         align_words([["a"]], [["a"]], ties="best")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechkit.errors import ConfigError
-from speechkit.kernels.edit import TIES, align_words
-from speechkit.kernels.lines import PADDING, LineCounts, count_confusions, count_lines
+from speechkit.kernels.confusions import count_confusions
+from speechkit.kernels.edit import COR, DEL, INS, TIES, align_words
+from speechkit.kernels.lines import PADDING, LineCounts, count_lines
 
 Buffers = tuple[np.ndarray, np.ndarray]
 ODD_WORDS = [
@@ -56,6 +58,10 @@ def split(text: str) -> list[str]:
     return [word.decode() for word in text.encode().split()]
 
 
+def starts(text: str) -> list[int]:
+    return [word.start() for word in re.finditer(rb"[^\x00-\x20]+", text.encode())]
+
+
 def check(refs: list[str], hyps: list[str], ties: str) -> None:
     found, buffers, spans = count(refs, hyps, ties)
     words = [[split(text) for text in side] for side in (refs, hyps)]
@@ -69,11 +75,17 @@ def check(refs: list[str], hyps: list[str], ties: str) -> None:
     rows = zip(table.pairs.tolist(), table.counts.tolist(), strict=True)
     pairs = {(table.word(r), table.word(h)): count for (r, h), count in rows}
     wanted: list[tuple[str | None, str | None]] = []
+    places: list[list[int]] = []
     for u, (ref, hyp) in enumerate(zip(*words, strict=True)):
-        left, right = iter(ref), iter(hyp)
-        steps = [(next(left) if op != 3 else None, next(right) if op != 2 else None) for op in expected.ops_of(u)]
-        wanted += [(r, h) for r, h in steps if r != h]
+        left, right = (iter([*zip(side, starts(text), strict=True)]) for side, text in ((ref, refs[u]), (hyp, hyps[u])))
+        for op in expected.ops_of(u).tolist():
+            r, start = next(left) if op != INS else (None, -1 - spans[u, 0])
+            h, hyp_start = next(right) if op != DEL else (None, -1 - spans[u, 2])
+            if op != COR:
+                wanted.append((r, h))
+                places.append([u, start + spans[u, 0], hyp_start + spans[u, 2]])
     assert list(pairs.items()) == list(Counter(wanted).items())
+    assert found.errors.tolist() == places
 
 
 @pytest.mark.parametrize("ties", TIES)
@@ -95,6 +107,60 @@ def test_long_lines_are_counted_as_short_ones(ties: str) -> None:
     source = random.Random(2)
     refs = [" ".join(source.choices(ODD_WORDS, k=size)) for size in (70, 300, 0)]
     check(refs, [" ".join(w for w in ref.split(" ") if source.random() > 0.2) for ref in refs], ties)
+
+
+def odd_text(source: random.Random) -> list[str]:
+    """Words of one letter to 130, as many as fit a machine word, one more, or far more."""
+    sizes = source.choices([0, 1, 2, 5, 12, 20, 63, 64, 65, 130], [2, 3, 4, 8, 8, 8, 1, 1, 1, 1])
+    kinds = [
+        lambda: source.choice(["a", "b", "the", "of"]),
+        lambda: "".join(source.choices("ab", k=source.choice([7, 8, 9, 16, 17, 24]))),
+        lambda: "x" * source.choice([63, 64, 65, 130]) + source.choice("ab"),
+        lambda: source.choice(ODD_WORDS),
+    ]
+    return [source.choices(kinds, [12, 4, 1, 2])[0]() for _ in range(sizes[0])]
+
+
+def noisy(words: list[str], rate: float, source: random.Random) -> list[str]:
+    out: list[str] = []
+    for word in words:
+        luck = source.random() / rate
+        out += (
+            ["of"] if luck < 0.5 else [] if luck < 0.7 else [word, source.choice(["a", word])] if luck < 1 else [word]
+        )
+    return out
+
+
+@pytest.mark.parametrize("ties", TIES)
+def test_words_and_lines_of_any_length_are_counted_as_split_ones(ties: str) -> None:
+    source = random.Random(6)
+    for _ in range(60):
+        refs, hyps = [], []
+        for _ in range(source.choice([1, 8])):
+            words = odd_text(source)
+            refs.append(source.choice(["", " "]) + source.choice([" ", " ", "  ", "\t"]).join(words))
+            hyps.append("".join(w + source.choice([" "] * 9 + ["  "]) for w in noisy(words, 0.2, source)))
+        check(refs, hyps, ties)
+
+
+def test_long_lines_of_many_different_characters_have_their_distance() -> None:
+    source = random.Random(7)
+    ideographs = [chr(0x4E00 + k) for k in range(400)]
+    refs = ["".join(source.choices("ab ", k=size)) for size in (1500, 2100, 5000)]
+    refs += ["".join(source.choices(ideographs, k=size)) for size in (30, 600, 2500)]
+    check(refs, [noisy_letters(ref, source) for ref in refs], "kaldi")
+
+
+def noisy_letters(text: str, source: random.Random) -> str:
+    return "".join(source.choice(["", letter, "c"]) if source.random() < 0.2 else letter for letter in text)
+
+
+@pytest.mark.parametrize("ties", TIES)
+def test_unlike_white_space_does_not_change_the_alignment_of_repeated_words(ties: str) -> None:
+    source = random.Random(8)
+    words = [[source.choices("ab", k=source.randint(0, 5)) for _ in range(2)] for _ in range(2000)]
+    lines = [["".join(w + source.choice([" ", "  ", "\t"]) for w in side) for side in pair] for pair in words]
+    check([ref for ref, _ in lines], [hyp for _, hyp in lines], ties)
 
 
 def test_a_shared_start_does_not_change_the_alignment() -> None:

@@ -1,48 +1,35 @@
-"""Banked sums: the mean and the spread of ordinary resampling; and the memory of a very long pair."""
+"""Banked sums: the mean and the spread of ordinary resampling."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from speechkit.kernels.resample import banked_sums
-
-LONG_PAIR = """
-import resource, numpy as np
-from speechkit.kernels.edit import align_ids
-gen = np.random.default_rng(0)
-def run(size):
-    ref = gen.integers(0, 5000, size).astype(np.int32)
-    hyp = np.where(gen.random(size) < 0.1, gen.integers(0, 5000, size), ref).astype(np.int32)
-    hyp = hyp[gen.random(size) > 0.02]
-    found = align_ids(ref, np.array([0, size]), hyp, np.array([0, hyp.size]), vocab_size=5000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, found.counts.sum()
-before, _ = run(200)
-after, errors = run(100_000)
-print((after - before) // 1024, errors)
-"""
+from speechkit.kernels.resample import banked_sums, make_bank
+from speechkit.score.bootstrap import replicate_sums
 
 
 def test_banked_sums_have_the_mean_and_spread_of_resampling() -> None:
     source = np.random.default_rng(0)
     values = source.integers(0, 9, 5000)
-    sums = banked_sums(values, 4000, 3)
+    sums = banked_sums(values, make_bank(values, 2), 4000, 3)
     assert sums.mean() == pytest.approx(values.sum(), abs=4 * values.std() * np.sqrt(5000 / 4000))
     assert sums.std() == pytest.approx(values.std() * np.sqrt(5000), rel=0.05)
-    assert (banked_sums(values, 10, 3) == sums[:10]).all()
+    assert (banked_sums(values, make_bank(values, 2), 10, 3) == sums[:10]).all()
 
 
 def test_a_few_values_are_drawn_one_by_one() -> None:
-    sums = banked_sums(np.array([0, 1]), 4000, 1)
+    values = np.array([0, 1])
+    sums = banked_sums(values, make_bank(values, 2), 4000, 1)
     assert set(sums.tolist()) == {0, 1, 2}
     assert sums.mean() == pytest.approx(1.0, abs=0.05)
 
 
-@pytest.mark.slow
-def test_a_pair_of_100000_words_needs_at_most_100_megabytes() -> None:
-    done = subprocess.run([sys.executable, "-c", LONG_PAIR], capture_output=True, text=True, check=True)
-    megabytes, errors = map(int, done.stdout.split())
-    assert megabytes <= 100 and 10_000 < errors < 13_000
+def test_replicates_of_a_large_corpus_lie_around_its_sums() -> None:
+    source = np.random.default_rng(1)
+    columns = np.stack([source.integers(0, 900, 400_000), source.integers(1, 2000, 400_000)], axis=1)
+    spread = columns.std(axis=0) * np.sqrt(len(columns))
+    for seed in range(3):  # a bank whose mean is not that of the corpus would move them by 0.3 of their spread
+        sums = replicate_sums(columns, num_replicates=400, seed=seed, name="utterance")
+        assert (abs(sums.mean(axis=0) - columns.sum(axis=0)) < 0.16 * spread).all()
+        assert sums.std(axis=0) == pytest.approx(spread, rel=0.12)
