@@ -91,6 +91,7 @@ def make_artifact(
             }
             (partial / RUN_FILE).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
             _flush(partial)
+            _check_not_superseded(out)
             _swap_in(partial, out)
             if scratch:
                 shutil.rmtree(out / scratch, ignore_errors=True)
@@ -187,6 +188,7 @@ def publish_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        _check_not_superseded(path)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -248,6 +250,13 @@ def _restore_interrupted_swap(out: Path) -> None:
         with lease(out):  # whoever swaps right now holds it; after kill -9 nobody does
             if not out.exists():
                 old.rename(out)
+
+
+def _check_not_superseded(out: Path) -> None:
+    """Raise SpeechkitError when this is a lost attempt at an element of a job that was started again elsewhere."""
+    newer = os.environ.get("SPEECHKIT_NEXT_ATTEMPT")
+    if newer and os.path.exists(newer):
+        raise SpeechkitError(f"`{out}` is not published: a newer attempt has taken over", where=newer)
 
 
 def _flush(folder: Path) -> None:

@@ -63,7 +63,8 @@ class JobHandle:
 
     def wait(self, timeout: float | None = None) -> list[ElementResult]:
         """Wait for all elements, at most `timeout` seconds; those that have ended, in order."""
-        self.watch.wait(timeout)
+        if self.watch.wait(timeout):
+            self.backend.close()
         ended = self.skipped | self.watch.results
         return [ElementResult(element, status) for element, status in sorted(ended.items())]
 

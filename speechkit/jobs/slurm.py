@@ -76,7 +76,7 @@ class SlurmState:
 
     @property
     def is_launch_failure(self) -> bool:
-        """True when the node could not even open the log."""
+        """True when the node could not even open the log, or the wrapper was killed."""
         return self.reason.lower().replace("_", "").replace(" ", "").startswith(("joblaunchfailure", "launchfailed"))
 
     def never(self) -> str:
@@ -92,10 +92,10 @@ class SlurmState:
         """What a waiting element waits for."""
         return _WAITS.get(self.reason, f"({self.reason})")
 
-    def ended(self) -> str:
+    def ended(self, *, was_started: bool) -> str:
         """How an element ended that left no word itself."""
         on = f" on {self.node}" if self.node else ""
-        if self.is_launch_failure:
+        if self.is_launch_failure and not was_started:
             return f"log or job folder not there{on} (not a shared disk?)"
         if self.state == "CANCELLED" and self.reason in _NEVER:
             return f"never started: {_NEVER[self.reason]}"

@@ -77,7 +77,7 @@ class Watch:
             self._ask()
             self.next_query = time.monotonic() + self.query_pause
         for element, status in suspects.items():
-            self._settle(element, self._explained(status, self.states.get(element)))
+            self._settle(element, self._explained(element, status, self.states.get(element)))
         self._start_again()
         self._report()
 
@@ -136,7 +136,7 @@ class Watch:
         if self.folder.read_status(element) is not None and element not in self.interrupted:
             return  # it came just now
         if state is not None and self._is_hopeless(element, state, since):
-            self._settle(element, _ended_unheard(self._words(state), node=state.node))
+            self._settle(element, _ended_unheard(self._words(element, state), node=state.node))
             return
         self.next_query = min(self.next_query, time.monotonic() + _FIRST_QUERY)
         if since < self.site.lost_after_seconds:
@@ -144,30 +144,36 @@ class Watch:
         state = state or self.backend.explain(element)
         if state is not None and state.is_alive:
             return
-        lost = "lost: nobody knows how it ended" if state is None else f"lost: {self._words(state)}"
+        lost = "lost: nobody knows how it ended" if state is None else f"lost: {self._words(element, state)}"
         self._settle(element, _ended_unheard(lost, node=state.node if state else ""))
 
     def _is_hopeless(self, element: int, state: SlurmState, since: float) -> bool:
         """True when no status file can be on its way any more."""
-        if state.state in _AT_ONCE or state.is_launch_failure or self.spec.backend == "local":
+        if state.state in _AT_ONCE or self.spec.backend == "local":
             return True
         if element in self.interrupted:  # it waits to be started again; a state of between is not yet its end
             return since >= 2 * _FIRST_QUERY
-        return state.state == "CANCELLED" and self.folder.newest_attempt(element) == 0
+        return (state.state == "CANCELLED" or state.is_launch_failure) and not self._was_started(element)
 
-    def _words(self, state: SlurmState) -> str:
+    def _was_started(self, element: int) -> bool:
+        """True when a wrapper of this start has said so."""
+        _, silence = self.folder.read_lease(element, self.folder.newest_attempt(element))
+        return silence < time.monotonic() - self.started + 1.0
+
+    def _words(self, element: int, state: SlurmState) -> str:
         if state.state == "LOST":
             return "its wrapper was killed"
         limit = self.spec.resources.time or "of the partition"
-        return state.ended().replace("time limit reached", f"time limit {limit} reached")
+        words = state.ended(was_started=self._was_started(element))
+        return words.replace("time limit reached", f"time limit {limit} reached")
 
-    def _explained(self, status: Status, state: SlurmState | None) -> Status:
+    def _explained(self, element: int, status: Status, state: SlurmState | None) -> Status:
         if "killed" in status.reason or (state is not None and state.state == "OUT_OF_MEMORY"):
             asked = self.spec.resources.mem or "the default"
             reason = f"killed, perhaps for memory (asked {asked}, peak {status.maxrss_mb:.0f} MB): --mem"
             return replace(status, reason=reason)
         if state is not None and not state.is_alive and state.state not in ("FAILED", "COMPLETED"):
-            return replace(status, reason=self._words(state))
+            return replace(status, reason=self._words(element, state))
         return status
 
     def _settle(self, element: int, status: Status) -> None:
