@@ -7,6 +7,8 @@ Large corpora with many different pairs use a bank of partial sums instead (`ker
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,29 +17,26 @@ from speechkit.kernels.resample import BLOCK, banked_sums, make_bank, num_blocks
 from speechkit.kernels.tally import tally
 from speechkit.rng import derive_seed, rng
 
+Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 MIN_BANKED, MAX_KINDS = 2000, 64  # rows and different rows from which the bank of sums is used,
 ROWS_PER_KIND = 600  # and this many rows at least for each different one: then multinomial draws are faster
 _MAX_CELLS = 4_000_000  # draws held in memory at once
 
 
-def replicate_sums(columns: npt.NDArray[np.int64], *, num_replicates: int, seed: int, name: str) -> Floats:
+def replicate_sums(columns: Counts, *, num_replicates: int, seed: int, name: str) -> Floats:
     """Sums of each column over resampled rows.
 
     Args:
-        columns: (N, 2) counts per utterance (or per speaker); the second is not negative and adds up to < 2^32.
+        columns: (N, C) counts per utterance (or per speaker); of two, the second is not negative and adds up to < 2^32.
         name: what is resampled; part of the seed.
     Returns:
-        (num_replicates, 2) float64.
+        (num_replicates, C) float64.
     """
-    packed = (columns[:, 0] << 32) + columns[:, 1]
-    firsts, frequency = tally(packed)
-    order = np.argsort(packed[firsts])
-    codes, frequency = packed[firsts[order]], frequency[order]
-    num_rows = len(packed)
-    if num_rows >= MIN_BANKED and len(codes) > max(MAX_KINDS, num_rows // ROWS_PER_KIND):
-        return _banked(codes.repeat(frequency), num_replicates, seed, name)
-    kinds = _unpack(codes)
+    kinds, frequency = _kinds(columns)
+    num_rows, num_columns = columns.shape
+    if num_columns == 2 and num_rows >= MIN_BANKED and len(kinds) > max(MAX_KINDS, num_rows // ROWS_PER_KIND):
+        return _banked(((kinds[:, 0] << 32) + kinds[:, 1]).repeat(frequency), num_replicates, seed, name)
     generator = rng(seed, "bootstrap", name)
     step = max(1, _MAX_CELLS // len(kinds))
     values = kinds.astype(np.float64)
@@ -49,7 +48,20 @@ def replicate_sums(columns: npt.NDArray[np.int64], *, num_replicates: int, seed:
     return np.concatenate(parts)
 
 
-def _banked(packed: npt.NDArray[np.int64], num_replicates: int, seed: int, name: str) -> Floats:
+def _kinds(columns: Counts) -> tuple[Counts, Counts]:
+    """The different rows in order and how often each occurs; counted as one number each where they fit in one."""
+    least = columns.min(axis=0)
+    sizes = (columns.max(axis=0) - least + 1).tolist()
+    if math.prod(sizes) >= 1 << 62:
+        return np.unique(columns, axis=0, return_counts=True)
+    weights = np.array([math.prod(sizes[k + 1 :]) for k in range(len(sizes))], np.int64)
+    packed = (columns - least) @ weights
+    firsts, frequency = tally(packed)
+    order = np.argsort(packed[firsts])
+    return columns[firsts[order]], frequency[order]
+
+
+def _banked(packed: Counts, num_replicates: int, seed: int, name: str) -> Floats:
     bank = make_bank(packed, derive_seed(seed, "bootstrap", name, "bank", bits=62))
     sums = banked_sums(packed, bank, num_replicates, derive_seed(seed, "bootstrap", name, bits=62))
     excess = _unpack(bank).mean(axis=0) - BLOCK * _unpack(packed).mean(axis=0)
@@ -57,14 +69,14 @@ def _banked(packed: npt.NDArray[np.int64], num_replicates: int, seed: int, name:
     return found
 
 
-def _unpack(packed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _unpack(packed: Counts) -> Counts:
     low = packed & 0xFFFFFFFF
     return np.stack([(packed - low) >> 32, low], axis=1)
 
 
 def rate_interval(
-    errors: npt.NDArray[np.int64],
-    words: npt.NDArray[np.int64],
+    errors: Counts,
+    words: Counts,
     *,
     level: float = 0.95,
     num_replicates: int = 1000,

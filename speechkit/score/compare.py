@@ -30,13 +30,16 @@ def compare_files(ref: Path, hyps: list[Path], config: CompareConfig) -> dict[st
     """Score every system as `score wer` would, and compare; the value is what `--json` writes.
 
     Raises:
-        SpeechkitError: the ids of a system are not those of the reference; ConfigError: fewer than two systems, or
-            REF is a CTM; CheckFailed: the utterances overlap with the training of a system.
+        SpeechkitError: the ids of a system are not those of the reference; ConfigError: fewer than two systems, one
+            of them twice, or REF is a CTM; CheckFailed: the utterances overlap with the training of a system.
     """
     if not config.tests:
         raise ConfigError("there is no test to run")
     if len(hyps) < 2:
         raise ConfigError("there is one system only", expected="REF HYP_A HYP_B, and more systems if wanted")
+    twice = [path for k, path in enumerate(hyps) if path.resolve() in {other.resolve() for other in hyps[:k]}]
+    if twice:
+        raise ConfigError(f"`{twice[0]}` is given more than once", expected="a file for each system")
     if kind_of(ref, config.ref_format) == "ctm":
         raise ConfigError(
             "systems can not be paired against a CTM: where it is cut depends on the words of each system",

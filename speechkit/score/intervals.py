@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -11,35 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.kernels.edit import COR
-from speechkit.rng import rng
-from speechkit.score.bootstrap import rate_interval
+from speechkit.score.bootstrap import rate_interval, replicate_sums
 from speechkit.score.wer import Scored
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-_MAX_CELLS = 4_000_000  # draws held in memory at once
-
-
-def joint_sums(columns: Counts, *, num_replicates: int, seed: int, name: str) -> Floats:
-    """(num_replicates, C) sums of any number of columns over resampled rows."""
-    kinds, frequency = _kinds(columns)
-    generator = rng(seed, "bootstrap", name)
-    step = max(1, _MAX_CELLS // len(kinds))
-    parts = []
-    for begin in range(0, num_replicates, step):
-        size = min(step, num_replicates - begin)
-        parts.append(generator.multinomial(len(columns), frequency / len(columns), size=size) @ kinds)
-    return np.concatenate(parts).astype(np.float64)
-
-
-def _kinds(columns: Counts) -> tuple[Counts, Counts]:
-    """The different rows and how often each occurs; packed into one number each where they fit, which sorts faster."""
-    sizes = columns.max(axis=0) + 1
-    if math.prod(sizes.tolist()) >= 1 << 62:
-        return np.unique(columns, axis=0, return_counts=True)
-    weights = np.array([math.prod(sizes[k + 1 :].tolist()) for k in range(len(sizes))], np.int64)
-    codes, frequency = np.unique(columns @ weights, return_counts=True)
-    return codes[:, None] // weights % sizes, frequency
 
 
 def rate_intervals(
@@ -51,7 +26,7 @@ def rate_intervals(
     errors = words[:, :3].sum(axis=1)
     correct = words[:, 3] - words[:, 0] - words[:, 1]
     interval = partial(rate_interval, level=level, num_replicates=num_replicates, seed=seed)
-    sums = joint_sums(
+    sums = replicate_sums(
         np.stack([correct, words[:, 3], words[:, 4]], axis=1), num_replicates=num_replicates, seed=seed, name="wil"
     )
     sums = sums[(sums[:, 1] > 0) & (sums[:, 2] > 0)]

@@ -220,7 +220,8 @@ def write_alignment(path: Path, scored: Scored) -> None:
                 item = {"id": name, "sub": sub, "del": dele, "ins": ins, "num_ref_words": num_ref, "alignment": steps}
                 stream.write(orjson.dumps(item) + b"\n")
             else:
-                stream.write(f"{name}  sub {sub} del {dele} ins {ins} of {num_ref}\n{columns(steps)}\n".encode())
+                shown = name if name.isprintable() else repr(name)  # an id of JSON may hold line breaks
+                stream.write(f"{shown}  sub {sub} del {dele} ins {ins} of {num_ref}\n{columns(steps)}\n".encode())
 
 
 def columns(words: Sequence[tuple[str, str | None, str | None]]) -> str:

@@ -58,6 +58,7 @@ def score_files(
         pieces = cut_channels(ref, hyp, missing=config.missing)
         sources = str(ref), str(hyp)
         scored = score_pieces(pieces, sources, normalizers, markup, is_marked=is_marked, ties=config.ties)
+        _warn_of_case((scored.ref, scored.hyp))
         if by_time:
             found = {u: align_by_time(piece, normalizers, markup) for u, piece in enumerate(pieces)}
             scored, is_marked = scored.with_alignments(found), False  # markup was read on the way

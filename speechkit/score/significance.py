@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from speechkit.score.bootstrap import replicate_sums
-from speechkit.score.intervals import joint_sums
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -105,7 +104,7 @@ def paired_bootstrap(
         rates = 100.0 * sums[:, 0] / sums[:, 1]
     else:  # the systems chose alternatives of different lengths
         columns = np.concatenate([side_a, side_b], axis=1)
-        sums = joint_sums(columns, num_replicates=num_replicates, seed=seed, name=name)
+        sums = replicate_sums(columns, num_replicates=num_replicates, seed=seed, name=name)
         sums = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
         rates = 100.0 * (sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])

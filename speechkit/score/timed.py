@@ -231,7 +231,7 @@ def check_channels(
     raise SpeechkitError(
         f"{len(lost)} channels have no hypothesis, {len(extra)} have no reference",
         where=lost + extra,
-        hint="--missing delete counts them as deletions, --missing skip leaves them out",
+        hint="--missing delete counts them as deletions; `score wer` can also leave them out: --missing skip",
     )
 
 

@@ -240,7 +240,8 @@ def _refuse(ref: Transcripts, hyp: Transcripts, found: Counts) -> None:
     raise SpeechkitError(
         f"{len(lost)} references have no hypothesis, {len(extra)} hypotheses have no reference",
         where=lost + extra,
-        hint="--missing delete counts missing words as deletions, --missing skip leaves those utterances out",
+        hint="--missing delete counts missing words as deletions; `score wer` can also leave the utterances out: "
+        "--missing skip",
     )
 
 

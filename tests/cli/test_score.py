@@ -47,6 +47,9 @@ def test_alignments_are_written_for_people_and_for_machines(
     assert "ref one two three\nhyp one too three\nerr     S" in (tmp_path / "a.txt").read_text()
     first = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
     assert first["id"] == "a" and first["alignment"][1] == ["sub", "two", "too"]
+    files[1].write_text('{"id": "a\\nb", "text": "one"}\n')
+    assert run_speechkit("score", "wer", files[1], files[1], "--align", tmp_path / "b.txt").exit_code == 0
+    assert (tmp_path / "b.txt").read_text().splitlines()[0] == "'a\\nb'  sub 0 del 0 ins 0 of 1"
 
 
 def test_fail_above_leaves_with_exit_code_3(run_speechkit: Run, files: tuple[Path, Path]) -> None:
@@ -121,7 +124,9 @@ def test_fields_to_group_by_must_exist_and_gaps_are_counted(run_speechkit: Run, 
     result = run_speechkit("score", "wer", ref, ref, "--by", "speaker")
     assert result.exit_code == 0 and "1 of 2 utterances have no `speaker`" in result.stderr
     assert "speaker (none)" in result.stdout
-    for command in (("wer", ref, ref), ("compare", ref, ref, ref)):
+    other = tmp_path / "other.jsonl"
+    other.write_text(ref.read_text())
+    for command in (("wer", ref, ref), ("compare", ref, ref, other)):
         result = run_speechkit("score", *command, "--by", "age")
         assert result.exit_code == 2 and "no utterance has the field `age`" in result.stderr
         assert "one of prefix, speaker" in result.stderr
@@ -132,6 +137,10 @@ def test_capitals_on_one_side_only_are_pointed_out(run_speechkit: Run, files: tu
     result = run_speechkit("score", "wer", *files)
     assert result.exit_code == 0 and "capitals are 100 %" in result.stderr and "--case unicode" in result.stderr
     assert "capitals" not in run_speechkit("score", "wer", *files, "--case", "unicode").stderr
+    timed = files[0].parent / "ref.ctm", files[0].parent / "hyp.ctm"
+    for path, words in zip(timed, ("ONE TWO", "one two"), strict=True):
+        path.write_text("".join(f"f A {k} 1 {word}\n" for k, word in enumerate(words.split())))
+    assert "capitals are 100 %" in run_speechkit("score", "wer", *timed).stderr
 
 
 def test_wrong_choices_are_answered_with_the_right_ones(run_speechkit: Run, files: tuple[Path, Path]) -> None:

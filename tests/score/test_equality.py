@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import random
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nist_tools import nist_tool
 
 from speechkit.score.marked import score_marked, split_plain
 from speechkit.score.nist import Markup
@@ -19,7 +19,6 @@ from speechkit.score.transcripts import Transcripts, from_texts, read_transcript
 from speechkit.score.wer import Scored, score
 
 SYSTEMS = ("amazon", "google", "microsoft", "speechmatics", "rev_kaldi", "rev_espnet", "librispeech_kaldi")
-SCTK = "/usr/lib/sctk/bin"
 NUM_RANDOM = 20_000
 
 
@@ -112,9 +111,7 @@ UNITS = {"word": (NUM_RANDOM, []), "char": (2000, ["-c"]), "mixed": (2000, ["-c"
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_random_pairs_with_markup_have_the_counts_of_sclite(tmp_path: Path, unit: str) -> None:
-    sclite = shutil.which("sclite") or shutil.which("sclite", path=SCTK)
-    if sclite is None:
-        pytest.skip("no sclite: install Debian's package sctk")
+    sclite = nist_tool("sclite")
     num, options = UNITS[unit]
     refs, hyps = random_pairs(num, marked=True)
     ids = [f"s{k % 20}-{k:05d}" for k in range(num)]

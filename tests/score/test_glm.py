@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from nist_tools import nist_tool
 
 from speechkit.errors import SpeechkitError
 from speechkit.score.glm import Glm, is_glm, read_glm
 from speechkit.score.normalize import read_normalizer
 
-SCTK = "/usr/lib/sctk/bin"
 RULES = """;; made for this test
 * name "made"
 * copy_no_hit = 'T'
@@ -90,9 +89,7 @@ def test_lines_that_are_no_rules_are_named() -> None:
 
 @pytest.mark.parametrize("source", ["nist", "made"])
 def test_random_texts_are_rewritten_as_by_nists_filter(corpus_root: Path, tmp_path: Path, source: str) -> None:
-    program = shutil.which("rfilter1") or shutil.which("rfilter1", path=SCTK)
-    if program is None:
-        pytest.skip("no rfilter1: install Debian's package sctk")
+    program = nist_tool("rfilter1")
     text = (corpus_root / "scoring" / "sctk" / "example.glm").read_text() if source == "nist" else RULES
     (tmp_path / "x.glm").write_text(text)
     glm = read_glm(text.splitlines(), "x")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speechkit.score.bootstrap import rate_interval
-from speechkit.score.intervals import _kinds, joint_sums, rate_intervals, share_interval, word_intervals
+from speechkit.score.bootstrap import _kinds, rate_interval, replicate_sums
+from speechkit.score.intervals import rate_intervals, share_interval, word_intervals
 from speechkit.score.summary import summarise
 from speechkit.score.transcripts import from_texts
 from speechkit.score.wer import Scored, score
@@ -34,11 +34,11 @@ def test_every_rate_lies_in_its_interval_which_narrows_with_the_corpus() -> None
     assert all(0.15 < few / many < 0.4 for many, few in zip(*widths, strict=True))  # 1 / sqrt(16) = 0.25
 
 
-def test_joint_sums_are_those_of_single_columns_in_distribution() -> None:
+def test_replicate_sums_are_those_of_single_columns_in_distribution() -> None:
     source = np.random.default_rng(3)
     words = source.integers(5, 30, 100)
     errors = source.binomial(words, 0.1)
-    sums = joint_sums(np.stack([errors, words, words], axis=1), num_replicates=4000, seed=2, name="x")
+    sums = replicate_sums(np.stack([errors, words, words], axis=1), num_replicates=4000, seed=2, name="x")
     assert (sums[:, 1] == sums[:, 2]).all()
     found = np.quantile(100 * sums[:, 0] / sums[:, 1], [0.025, 0.975])
     assert found == pytest.approx(rate_interval(errors, words, num_replicates=4000), abs=0.3)

@@ -118,8 +118,9 @@ def test_files_are_written_though_nobody_reads_the_table(
 
     for module in ("report", "compare"):
         monkeypatch.setattr(f"speechkit.score.{module}.table", closed)
-    (tmp_path / "text").write_text("a one two\nb one\n")
+    for name in ("text", "other"):
+        (tmp_path / name).write_text("a one two\nb one\n")
     sides = [tmp_path / "text"] * 2
     run_speechkit("score", "wer", *sides, "--json", tmp_path / "w", "--html", tmp_path / "p", "--align", tmp_path / "a")
-    run_speechkit("score", "compare", *sides, tmp_path / "text", "--json", tmp_path / "c")
+    run_speechkit("score", "compare", *sides, tmp_path / "other", "--json", tmp_path / "c")
     assert all((tmp_path / name).stat().st_size for name in "wpac")

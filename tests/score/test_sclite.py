@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from nist_tools import nist_tool
 
 from speechkit.score.config import WerConfig
 from speechkit.score.normalize import Normalizer
 from speechkit.score.run import score_files
 
-SCTK = "/usr/lib/sctk/bin"
 OPTIONS = {
     "words": ([], {}),
     "fragments": (["-F"], {"fragments": True}),
@@ -45,10 +44,7 @@ SEGMENTS = {
 
 
 def counts_of_sclite(folder: Path, arguments: list[str]) -> dict[str, list[str]]:
-    sclite = shutil.which("sclite") or shutil.which("sclite", path=SCTK)
-    if sclite is None:
-        pytest.skip("no sclite: install Debian's package sctk")
-    command = [sclite, *arguments, "-o", "pralign", "stdout"]
+    command = [nist_tool("sclite"), *arguments, "-o", "pralign", "stdout"]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     report = done.stdout.decode(errors="replace")
     if "localization failed" in report + done.stderr.decode(errors="replace"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nist_tools import nist_tool
 
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.kernels.edit import COR, INS, align_words
@@ -99,6 +99,8 @@ def test_systems_with_other_ids_and_single_systems_are_refused(tmp_path: Path) -
         compare_files(tmp_path / "ref", [tmp_path / "ref", tmp_path / "hyp"], CompareConfig())
     with pytest.raises(ConfigError, match="one system"):
         compare_files(tmp_path / "ref", [tmp_path / "ref"], CompareConfig())
+    with pytest.raises(ConfigError, match="hyp` is given more than once"):
+        compare_files(tmp_path / "ref", [tmp_path / "hyp", tmp_path / "ref", tmp_path / "hyp"], CompareConfig())
 
 
 def test_time_marked_systems_are_compared_on_the_segments_of_the_stm(tmp_path: Path) -> None:
@@ -138,13 +140,8 @@ def test_segments_of_steps_are_those_of_the_kernel(data: st.DataObject) -> None:
     ]
 
 
-SCTK = Path("/usr/lib/sctk/bin")
-
-
 def test_mapsswe_equals_sc_stats_on_real_systems(corpus_root: Path) -> None:
-    sclite, sc_stats = (shutil.which(n) or shutil.which(n, path=str(SCTK)) for n in ("sclite", "sc_stats"))
-    if sclite is None or sc_stats is None:
-        pytest.skip("no sclite: install Debian's package sctk")
+    sclite, sc_stats = nist_tool("sclite"), nist_tool("sc_stats")
     folder = corpus_root / "scoring" / "earnings21"
     names = ["amazon", "google", "microsoft"]
     systems = [part for name in names for part in ("-h", f"{folder / f'utt_{name}.trn'}", "trn", name)]
