@@ -72,7 +72,7 @@ def _adapt(model: HmmModel, utterances: Sequence[Utterance], store: FrameStore, 
         packed = gaussians.packed()
 
         def find(item: tuple[Frames, Chain], own: hmm.Gaussians = packed) -> Ints:
-            return model.best_path(item[0].values_TF, item[1], gaussians=own)[0]
+            return model.best_path(item[0].values_TF, item[1], gaussians=own, is_final=True)[0]
 
         sums = Sums.zeros(*model.gaussians.mean_NF.shape)
         for (frames, chain), states_T in zip(prepared, pool.map(find, prepared), strict=True):
@@ -95,7 +95,7 @@ def _align_utterance(model: HmmModel, utt: Utterance, store: FrameStore, own: hm
         chain, frames = model.chain(words), store(utt)
     except SpeechkitError as error:
         return NotAligned(error.what)
-    states_T, log_prob = model.best_path(frames.values_TF, chain, gaussians=own)
+    states_T, log_prob = model.best_path(frames.values_TF, chain, gaussians=own, is_final=True)
     if states_T[0] < 0:
         least = int(hmm.fewest_frames(chain.skip_S)[0]) * model.config.hop_ms / 1000
         return NotAligned(f"too short for its text: {utt.duration_seconds:.2f} s, at least {least:.2f} s needed")

@@ -52,6 +52,60 @@ def _backtrace(s: int, moves: Flags, firsts_T: Ints, offsets_T: Ints, states_T: 
             s -= moves[offsets_T[t] + s - firsts_T[t]]
 
 
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _log_likelihoods(x_F: Features, states: Gaussians, first: int, end: int, out_S: Features) -> None:
+    """Log density of a frame under the Gaussians of states `first` to `end`; several at once, as processors can."""
+    mean_FS, inverse_FS, constant_S = states
+    own_S = out_S[first:end]
+    for s in range(own_S.shape[0]):
+        own_S[s] = np.float32(0.0)
+    for f in range(x_F.shape[0]):
+        x, mean_S, inverse_S = x_F[f], mean_FS[f][first:end], inverse_FS[f][first:end]
+        for s in range(own_S.shape[0]):
+            difference = x - mean_S[s]
+            own_S[s] += difference * difference * inverse_S[s]
+    own_constant_S = constant_S[first:end]
+    for s in range(own_S.shape[0]):
+        own_S[s] = own_constant_S[s] - np.float32(0.5) * own_S[s]
+
+
+@njit(cache=True, nogil=True)
+def _of_states(gaussians: Gaussians, ids_S: Ints) -> Gaussians:
+    """Mean (F, S), 1 / variance (F, S) and constant (S,) of the Gaussian of each state."""
+    mean_NF, inverse_NF, constant_N = gaussians
+    num_states, num_values = ids_S.shape[0], mean_NF.shape[1]
+    mean_FS = np.empty((num_values, num_states), np.float32)
+    inverse_FS = np.empty((num_values, num_states), np.float32)
+    constant_S = np.empty(num_states, np.float32)
+    for s in range(num_states):
+        n = ids_S[s]
+        constant_S[s] = constant_N[n]
+        for f in range(num_values):
+            mean_FS[f, s], inverse_FS[f, s] = mean_NF[n, f], inverse_NF[n, f]
+    return mean_FS, inverse_FS, constant_S
+
+
+@njit(cache=True, nogil=True)
+def _step(
+    old: Floats, new: Floats, transitions: tuple[Floats, Floats, Floats], emit_S: Features, moves_S: Flags
+) -> float:
+    """Scores of a frame's states from those of the frame before, and the best of them; old[0] is two states back."""
+    stay_S, leave, jump = transitions
+    best = -np.inf
+    for s in range(moves_S.shape[0]):
+        score, move = old[s + 2] + stay_S[s], np.uint8(0)
+        go, pass_over = old[s + 1] + leave[s + 1], old[s] + jump[s]
+        if go > score:
+            score, move = go, np.uint8(1)
+        if pass_over > score:
+            score, move = pass_over, np.uint8(2)
+        score += emit_S[s]
+        new[s] = score
+        moves_S[s] = move
+        best = max(best, score)
+    return best
+
+
 @njit(cache=True, nogil=True)
 def best_path(
     features_TF: Features,
@@ -70,23 +124,28 @@ def best_path(
     Returns:
         Log probability, -inf when no path was found.
     """
-    mean_NF, inverse_NF, constant_N = gaussians
     ids_S, skip_S = chain
-    stay_N, leave_N = transitions
+    states = _of_states(gaussians, ids_S)
     num_frames, num_states = features_TF.shape[0], ids_S.shape[0]
+    stay_S = transitions[0][ids_S]
+    leave = np.full(num_states + 2, -np.inf)  # leave[s + 2]: air, as below
+    leave[2:] = transitions[1][ids_S]
+    jump = np.full(num_states, -np.inf)  # leaving the state two before, where the one between may be missed
+    for s in range(num_states):
+        if skip_S[s]:
+            jump[s] = leave[s]
     need_S = fewest_frames(skip_S)
     old = np.full(num_states + 4, -np.inf)  # old[s + 2]: two cells of air at both ends
     new = np.full(num_states + 4, -np.inf)
+    emit_S = np.zeros(num_states, np.float32)
     first, last = 0, 1
-    for s in range(2):
-        n = ids_S[s]
-        old[s + 2] = _log_likelihood(features_TF[0], mean_NF[n], inverse_NF[n], constant_N[n])
+    _log_likelihoods(features_TF[0], states, 0, 2, emit_S)
+    old[2], old[3] = emit_S[0], emit_S[1]
     firsts_T = np.zeros(num_frames, np.int64)
     offsets_T = np.zeros(num_frames, np.int64)
     moves = np.empty(_START_MOVES, np.uint8)
     used = 0
     for t in range(1, num_frames):
-        x_F = features_TF[t]
         while first < num_states - 1 and need_S[first] > num_frames - 1 - t:
             first += 1
         last = min(last + (2 if last + 2 < num_states and skip_S[last + 2] else 1), num_states - 1)
@@ -95,21 +154,16 @@ def best_path(
         while used + last - first + 1 > moves.shape[0]:
             moves = np.concatenate((moves, np.empty_like(moves)))
         firsts_T[t], offsets_T[t] = first, used
-        silence = _log_likelihood(x_F, mean_NF[0], inverse_NF[0], constant_N[0])
-        best = -np.inf
-        for s in range(first, last + 1):
-            n = ids_S[s]
-            score, move = old[s + 2] + stay_N[n], 0
-            if s > 0 and old[s + 1] + leave_N[ids_S[s - 1]] > score:
-                score, move = old[s + 1] + leave_N[ids_S[s - 1]], 1
-            if s > 1 and skip_S[s] and old[s] + leave_N[ids_S[s - 2]] > score:
-                score, move = old[s] + leave_N[ids_S[s - 2]], 2
-            if score > -np.inf:
-                score += silence if n == 0 else _log_likelihood(x_F, mean_NF[n], inverse_NF[n], constant_N[n])
-            new[s + 2] = score
-            moves[used + s - first] = move
-            best = max(best, score)
-        used += last - first + 1
+        _log_likelihoods(features_TF[t], states, first, last + 1, emit_S)
+        size = last - first + 1
+        best = _step(
+            old[first:],
+            new[first + 2 :],
+            (stay_S[first:], leave[first:], jump[first:]),
+            emit_S[first:],
+            moves[used : used + size],
+        )
+        used += size
         while first < last and new[first + 2] < best - beam:
             first += 1
         while last > first and new[last + 2] < best - beam:
