@@ -6,8 +6,8 @@
 #   option nj 4 "shards of data stages"         # sets $nj; a number or true/false must stay one
 #   options "$@"                                # --name value or --name=value; see --help
 #   if stage 0 "data"; then ...; fi
-#   spawn COMMAND...                            # in the background, at most $parallel at once
-#   gather                                      # waits for what was spawned; fails as the first failed one did
+#   spawn COMMAND...                            # noted for the next array: speechkit ..., or a function of such commands
+#   gather                                      # runs them as one array, where --cmd says; here $parallel at once
 #
 # Exit code: 2 for a wrong option, else that of the failed command; 85 means checkpointed, 130 Ctrl-C.
 
@@ -19,7 +19,7 @@ unset CDPATH
 _root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$(dirname "$0")"
 _script=${0##*/} _all=("$0" "$@") _given=("$0") _opts=() _help=() _stages=() _stage='' _line='' _since='' _spawned=()
-declare -A _spawned_as=()
+_title='' _arrays=0
 _stage_line='^if stage ([0-9]+) "(.*)"; then'
 while IFS= read -r _line; do
   [[ ! $_line =~ $_stage_line ]] || _stages+=("${BASH_REMATCH[1]}  ${BASH_REMATCH[2]}")
@@ -51,26 +51,48 @@ options() { # options "$@"
 
 stage() { # if stage N "title"; then ...; fi
   (($1 >= stage && $1 <= stop_stage)) || return 1
-  _stage=$1 _line='' _since=$(date '+%F %T.%N')
+  _stage=$1 _title=$2 _arrays=0 _line='' _since=$(date '+%F %T.%N')
+  export SPEECHKIT_STAGE="$1 $2"
   printf '\n== stage %s: %s  (%s)\n' "$1" "$2" "${_since%.*}" >&2
 }
 
-spawn() { # spawn COMMAND...: start it once fewer than $parallel run; in a process group of its own, to be ended as one
-  ((${#_spawned[@]} < ${parallel:-1})) || _wait_for_oldest
-  set -m
-  "$@" &
-  set +m
-  _spawned+=($!) _spawned_as[$!]=$*
+spawn() { # spawn COMMAND...: an element of the next array; the speechkit commands of a function are noted, not run
+  local noted
+  if [[ $(type -t "$1") == function ]]; then
+    noted=$(
+      speechkit() { _note speechkit "$@" >&3; }
+      command_not_found_handle() { echo "error: what is spawned may call speechkit only, not \`$1\`" >&2; return 127; }
+      PATH=/dev/null
+      "$@" 3>&1 >&2
+    )
+  else
+    noted=$(_note "$@")
+  fi
+  [[ -z $noted ]] || _spawned+=("[${noted#,}]")
 }
 
-gather() { while ((${#_spawned[@]})); do _wait_for_oldest; done; }
+gather() { # all that was spawned; done elements are left out, failed ones are named and do not stop the others
+  local limit=() name
+  ((${#_spawned[@]})) || return 0
+  _arrays=$((_arrays + 1)) name=${_title//[^A-Za-z0-9]/-}
+  [[ -z ${parallel-} || ($cmd == slurm* && " ${_given[*]} " != *" --parallel"[=\ ]*) ]] || limit=(--max-run "$parallel")
+  ((_arrays == 1)) || name+=-$_arrays
+  speechkit job run --cmd "$cmd" --resumable ${limit[@]+"${limit[@]}"} --log "${exp:-exp}/log/$_stage-$name.JOB.log" \
+    --commands <(printf '%s\n' "${_spawned[@]}")
+  _spawned=()
+}
 
-_wait_for_oldest() {
-  local pid=${_spawned[0]} code=0
-  wait "$pid" || code=$?
-  _spawned=("${_spawned[@]:1}")
-  ((code == 0)) || printf '\nerror: this command failed: %s\n' "${_spawned_as[$pid]}" >&2
-  return "$code"
+_note() { # the words as a list in JSON; the reader takes control characters but for the end of line
+  local word comma='' slash='\' quote='"'
+  printf ',['
+  for word; do
+    word=${word//"$slash"/"$slash$slash"}
+    word=${word//"$quote"/"$slash$quote"}
+    word=${word//$'\n'/"${slash}n"}
+    printf '%s"%s"' "$comma" "$word"
+    comma=,
+  done
+  printf ']'
 }
 
 _set() { # _set --NAME VALUE WORDS...: check and assign, never evaluate; WORDS are repeated by the resume command
@@ -129,8 +151,8 @@ _failed_command() { # the lines of the run.sh around the failed one that belong 
 
 _on_exit() {
   local code=$? again resume log
-  # shellcheck disable=SC2046,SC2068  # one word per process, or group of processes
-  kill -TERM -- $(jobs -p) ${_spawned[@]+${_spawned[@]/#/-}} 2>/dev/null || true
+  # shellcheck disable=SC2046  # one word per process
+  kill -TERM $(jobs -p) 2>/dev/null || true
   [[ $code != 0 && -n $_stage ]] || return 0
   printf -v again ' %q' "${_all[@]}"
   printf -v resume ' %q' "${_given[@]}" --stage "$_stage"
@@ -139,7 +161,8 @@ _on_exit() {
     130 | 143) printf '\ninterrupted in stage %s\nresume:%s\n' "$_stage" "$resume" ;;
     *) printf '\nerror: stage %s failed (exit %s)' "$_stage" "$code"
       [[ -z $_line ]] || printf ' at %s:%s\n%s' "$_script" "$_line" "$(_failed_command)"
-      log=$(_newest_log)
+      log=
+      ((_arrays)) || log=$(_newest_log) # an array has named its log itself
       [[ -z $log ]] || printf '\nlast lines of %s:\n%s' "$PWD/$log" "$(tail -n 5 "$log" | sed 's/^/  /')"
       printf '\nresume:%s\n' "$resume" ;;
   esac >&2
@@ -152,3 +175,4 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 option stage 0 'first stage to run'
 option stop_stage 99 'last stage to run'
+option cmd "${SPEECHKIT_CMD:-local}" 'where arrays run: local, slurm, or slurm:FILE with a site file'

@@ -7,6 +7,8 @@ option corpus data/fsdd "free-spoken-digit-dataset: a git clone, or a folder wit
 option lists  ""        "folder with the fixed strings test.tsv, test_tight.tsv and dev.tsv; empty: none"
 option so762  ""        "folder of speechocean762 with its digit strings; empty: none"
 option seeds  "0 1"     "a training run per seed"
+option steps  1400      "updates of a training"
+option parallel 2       "trainings and decodings at once"
 option nj     2         "processes that make audio"
 option exp    exp       "folder of models, hypotheses and scores"
 options "$@"
@@ -14,7 +16,7 @@ speakers="jackson nicolas yweweler lucas theo george"
 train() { # train NAME SEED SPEAKERS...: five synthetic voices for four real ones make other voices familiar
   local name=$1 seed=$2; shift 2
   speechkit train conf/ctc.yaml "${@/#/--train=data/train/}" --train data/fluent --train data/halting \
-    --set seed="$seed" --out "$exp/$name-$seed"
+    --set seed="$seed" --set optim.num_steps="$steps" --out "$exp/$name-$seed"
 }
 evaluate() { # evaluate NAME SEED SET...: decode and score sets below data/
   local name=$1 seed=$2 set; shift 2
@@ -48,23 +50,25 @@ if stage 1 "synthetic strings"; then
 fi
 if stage 2 "training"; then
   for seed in $seeds; do
-    train protocol "$seed" jackson nicolas yweweler lucas
+    spawn train protocol "$seed" jackson nicolas yweweler lucas
     for speaker in $speakers; do
       # shellcheck disable=SC2046,SC2086  # a list of words
-      train "without-$speaker" "$seed" ${speakers/$speaker/}
+      spawn train "without-$speaker" "$seed" ${speakers/$speaker/}
     done
     # shellcheck disable=SC2086
-    train all "$seed" $speakers
+    spawn train all "$seed" $speakers
   done
+  gather
 fi
 if stage 3 "decoding and scores"; then
   for seed in $seeds; do
-    evaluate protocol "$seed" ${lists:+fixed/test fixed/test_tight fixed/dev} ${so762:+fixed/so762}
+    spawn evaluate protocol "$seed" ${lists:+fixed/test fixed/test_tight fixed/dev} ${so762:+fixed/so762}
     for speaker in $speakers; do
-      evaluate "without-$speaker" "$seed" "test/$speaker"
+      spawn evaluate "without-$speaker" "$seed" "test/$speaker"
     done
-    evaluate all "$seed" ${so762:+fixed/so762}
+    spawn evaluate all "$seed" ${so762:+fixed/so762}
   done
+  gather
 fi
 if stage 4 "results"; then
   speechkit report "$exp"/score/*.json --title "Connected digits, unseen speakers" --out "$exp/report.html" \

@@ -60,11 +60,12 @@ fi
 if stage 4 "decoding and scores"; then
   for seed in $seeds; do
     for texts in none uniform natural; do
-      evaluate "attention-$texts" "$exp/attention-$texts-$seed" "$seed" attention
-      evaluate "attention-ctc-head-$texts" "$exp/attention-$texts-$seed" "$seed" ctc
-      evaluate "ctc-$texts" "$exp/ctc-$texts-$seed" "$seed" ctc
+      spawn evaluate "attention-$texts" "$exp/attention-$texts-$seed" "$seed" attention
+      spawn evaluate "attention-ctc-head-$texts" "$exp/attention-$texts-$seed" "$seed" ctc
+      spawn evaluate "ctc-$texts" "$exp/ctc-$texts-$seed" "$seed" ctc
     done
   done
+  gather
 fi
 if stage 5 "results"; then
   speechkit report "$exp"/score/*.json --title "Few texts, real digits" --out "$exp/report.html" \

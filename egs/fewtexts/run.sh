@@ -25,6 +25,10 @@ train() { # train MODEL TEXTS SEED: TEXTS is a way to make them, none, natural, 
   esac
   speechkit train "conf/$1.yaml" --train "$cuts" "${paste[@]}" --set seed="$3" --out "$exp/$1-$2-$3"
 }
+evaluate() { # evaluate NAME SEED
+  speechkit decode data/test --exp "$exp/$1-$2" --require-converged --out "$exp/$1-$2-test"
+  speechkit score wer data/test "$exp/$1-$2-test" --train-text data/train --json "$exp/score/$1-$2.json"
+}
 
 if stage 0 "corpora"; then
   # the first 20 sentences of the test set are the training sentences, the other 60 are new
@@ -62,10 +66,10 @@ fi
 if stage 4 "decoding and scores"; then
   for seed in $seeds; do
     for name in $(printf 'ctc-%s ' $ctc) $(printf 'attention-%s ' $attention); do
-      speechkit decode data/test --exp "$exp/$name-$seed" --require-converged --out "$exp/$name-$seed-test"
-      speechkit score wer data/test "$exp/$name-$seed-test" --train-text data/train --json "$exp/score/$name-$seed.json"
+      spawn evaluate "$name" "$seed"
     done
   done
+  gather
 fi
 if stage 5 "results"; then
   speechkit report "$exp"/score/*.json "$exp"/*-0 --title "Few texts" --group 'score/(.*)-[0-9]+\.json' \

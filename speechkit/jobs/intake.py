@@ -74,8 +74,8 @@ def make_spec(request: Request) -> tuple[JobSpec, SiteConfig]:
 
 
 def _path_with_own_programs() -> str:
-    """PATH on which `speechkit` is the one that runs now."""
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    """PATH, and behind it the folder of the program that runs now."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
 
 
 def environment(site: SiteConfig) -> dict[str, str]:
@@ -116,7 +116,7 @@ def read_commands(path: Path) -> list[list[list[str]]]:
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            value = json.loads(line)
+            value = json.loads(line, strict=False)
         except ValueError:
             value = None
         if not _is_commands(value):

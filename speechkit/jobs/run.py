@@ -183,7 +183,7 @@ def attach(path: Path) -> None:
 def follow(handle: JobHandle) -> None:
     """Wait; Ctrl-C ends the job, SIGTERM ends what runs here and leaves what runs under Slurm."""
     if not handle.watch.open:
-        print(f"up to date: {handle.folder.path}")
+        print(f"up to date: {_near(handle.folder.path)}")
         return
     with _stop_signals() as stopped:
         try:
@@ -195,6 +195,10 @@ def follow(handle: JobHandle) -> None:
         _stop(handle)
     handle.backend.close()
     _tell(handle)
+
+
+def _near(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -155,6 +156,7 @@ def test_help_shows_purpose_options_with_defaults_and_stages(printing: Recipe) -
     assert done.stdout == (
         "A toy.\n\noptions (a relative path starts at the folder of the recipe):\n"
         "  --stage          first stage to run [0]\n  --stop-stage     last stage to run [99]\n"
+        "  --cmd            where arrays run: local, slurm, or slurm:FILE with a site file [local]\n"
         "  --nj             processes [4]\n  --rate           a share [0.5]\n"
         "  --noisy          add noise [false]\n  --exp            experiment folder [exp/toy]\n"
         "  --long-name      may be empty []\n"
@@ -334,49 +336,84 @@ def test_ctrl_c_ends_background_children(recipe: Recipe) -> None:
 
 
 SPAWN = """
-one() { sh -c "echo start $1 >>order; sleep 0.2; echo end $1 >>order; exit $2"; }
-if stage 0 "many"; then
-  for n in 1 2 3 4; do
-    spawn one $n 0
+one() {
+  local n=$1
+  speechkit copy in.txt --out "exp/$n" --word "$2"
+  speechkit fail "$3"
+}
+if stage 0 "many things"; then
+  for n in 1 2 3; do
+    spawn one "$n" "w $n \\"q\\" \\\\ &" 0
   done
   gather
-  spawn one 5 ${code}
-  spawn one 6 0
+  spawn one 4 x ${code}
+  spawn speechkit copy in.txt --out exp/5
   gather
+  gather # of nothing
   echo all
 fi
 """
+SPAWN_OPTIONS = 'option code 0 "of the fourth"\noption parallel 2 "at once"'
 
 
-def test_spawned_commands_run_side_by_side_up_to_the_limit(recipe: Recipe) -> None:
-    recipe.write(SPAWN, 'option code 0 "of the fifth"\noption parallel 2 "at once"')
+@pytest.fixture
+def spawning(recipe: Recipe) -> Recipe:
+    recipe.write(SPAWN, SPAWN_OPTIONS)
+    (recipe.folder / "in.txt").write_text("in ")
+    return recipe
+
+
+def test_spawned_commands_run_as_arrays_up_to_the_limit(spawning: Recipe) -> None:
+    done = spawning.run()
+    assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr
+    assert (spawning.folder / "exp" / "2" / "text").read_text() == 'in w 2 "q" \\ &'
+    first = spawning.folder / "exp" / "jobs" / "0-many-things"
+    spec = json.loads((first / "spec.json").read_text())
+    assert (spec["max_run"], spec["stage"], spec["resumable"]) == (2, "0 many things", True)
+    assert (first.with_name("0-many-things-2") / "status" / "2.json").is_file()
+    assert "<" not in (spawning.folder / "exp" / "log" / "0-many-things.1.log").read_text()
+    again = spawning.run()
+    assert again.stdout.count("up to date: ") == 2
+    assert sorted(built(spawning)) == [f"exp/{n}" for n in (1, 2, 3, 4, 5)]  # once
+
+
+def test_a_failed_spawned_command_is_named_and_only_it_runs_again(spawning: Recipe) -> None:
+    done = spawning.run("--code", "7")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: 1 of 2 elements of `0-many-things-2` failed: 1\n  element 1: exit 7 on " in done.stderr
+    assert "error: stage 0 failed (exit 1) at run.sh:" in done.stderr
+    assert sorted(built(spawning)) == [f"exp/{n}" for n in (1, 2, 3, 4, 5)]
+    again = spawning.run()
+    assert (again.returncode, sorted(built(spawning))) == (0, [])  # what the element had made is up to date
+    assert "1 elements started, 1 done before" in again.stderr
+
+
+def test_a_spawned_function_may_call_speechkit_only(recipe: Recipe) -> None:
+    recipe.write('deep() { speechkit show a; touch b; }\nif stage 0 "x"; then\n  spawn deep\n  gather\nfi\n')
     done = recipe.run()
-    assert (done.returncode, done.stdout) == (0, "all\n")
-    running, most = 0, 0
-    for line in (recipe.folder / "order").read_text().splitlines():
-        running += 1 if line.startswith("start") else -1
-        most = max(most, running)
-    assert (running, most) == (0, 2)
+    assert done.returncode == 127
+    assert "error: what is spawned may call speechkit only, not `touch`" in done.stderr
+    assert not (recipe.folder / "b").exists()
 
 
-def test_a_failed_spawned_command_is_named_and_ends_the_recipe(recipe: Recipe) -> None:
-    recipe.write(SPAWN, 'option code 0 "of the fifth"\noption parallel 2 "at once"')
-    done = recipe.run("--code", "7")
-    assert (done.returncode, done.stdout) == (7, "")
-    assert "\nerror: this command failed: one 5 7\n" in done.stderr
-    assert "error: stage 0 failed (exit 7) at run.sh:" in done.stderr
+def test_cmd_says_where_arrays_run(spawning: Recipe) -> None:
+    done = spawning.run("--cmd", "lsf")
+    assert done.returncode == 2
+    assert "error: there is no backend `lsf`" in done.stderr
 
 
-def test_ctrl_c_ends_spawned_commands_with_their_children(recipe: Recipe) -> None:
-    body = 'deep() { sh -c "sleep 60 & echo \\$! >pid; wait"; }\nif stage 0 "wait"; then\n  spawn deep\n  gather\nfi\n'
-    recipe.write(body)
+def test_ctrl_c_ends_spawned_commands_and_leaves_nothing_half_made(recipe: Recipe) -> None:
+    recipe.write('if stage 0 "wait"; then\n  spawn speechkit copy in.txt --out exp/a\n  gather\nfi\n')
+    (recipe.folder / "in.txt").write_text("in")
+    (recipe.folder / "hold").touch()
     running = recipe.start()
-    pid = recipe.folder / "pid"
-    wait_until(lambda: pid.exists() and pid.read_text().strip() != "")
+    wait_until(lambda: (recipe.folder / "holding").exists())
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=20)
     assert running.returncode == 130
-    wait_until(lambda: is_gone(int(pid.read_text())))
+    lease = json.loads((recipe.folder / "exp" / "jobs" / "0-wait" / "lease" / "1.1").read_text())
+    wait_until(lambda: is_gone(lease["pid"]))
+    assert not (recipe.folder / "exp" / "a").exists()
 
 
 def is_gone(pid: int) -> bool:

@@ -58,7 +58,7 @@ def test_the_new_recipe_runs_from_a_table_to_results(
     assert (recipe / "exp" / "report.html").stat().st_size > 1000
     again = run("--share", "speaker,text")
     assert again.returncode == 0, again.stderr
-    made = ["data/train", "data/dev", "data/test", "exp/ctc", "exp/decode"]
+    made = ["data/train", "data/dev", "data/test", "exp/jobs/1-training", "exp/jobs/2-decoding"]
     assert [line for line in again.stdout.splitlines() if line.startswith("up to date")] == [
         f"up to date: {out}" for out in made
     ]

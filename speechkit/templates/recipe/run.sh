@@ -8,7 +8,7 @@ option max_bad 1%          "share of unusable recordings that are skipped"
 option share   text        "what splits may share: text, speaker, both (speaker,text) or none (empty)"
 option nj      2           "processes that read the audio"
 option seed    0           "decides the training"
-option exp     exp/ctc     "folder of the trained model"
+option exp     exp         "folder of model, hypotheses and scores"
 options "$@"
 
 if stage 0 "data"; then
@@ -18,12 +18,14 @@ if stage 0 "data"; then
   speechkit data validate data/train data/dev data/test --may-share "$share" --nj "$nj"
 fi
 if stage 1 "training"; then
-  speechkit train conf/ctc.yaml --train data/train --dev data/dev --set seed="$seed" --out "$exp"
+  spawn speechkit train conf/ctc.yaml --train data/train --dev data/dev --set seed="$seed" --out "$exp/ctc"
+  gather
 fi
 if stage 2 "decoding"; then
-  speechkit decode data/test --exp "$exp" --out exp/decode
+  spawn speechkit decode data/test --exp "$exp/ctc" --out "$exp/decode"
+  gather
 fi
 if stage 3 "scores"; then
-  speechkit score wer data/test exp/decode/hyp.jsonl --train-text data/train --json exp/wer.json
-  speechkit report exp/wer.json "$exp" --out exp/report.html --update RESULTS.md
+  speechkit score wer data/test "$exp/decode" --train-text data/train --json "$exp/wer.json"
+  speechkit report "$exp/wer.json" "$exp/ctc" --out "$exp/report.html" --update RESULTS.md
 fi
