@@ -7,12 +7,13 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 WITHOUT := not slurm and not gpu and not k2
 
-.PHONY: help demo check test bench lock test-k2 lint clean
+.PHONY: help demo check test bench lock test-slurm test-k2 lint clean
 help:
 	@echo "make demo      a small corpus made on the spot, models with and without cut-and-paste, a report (about ten minutes)"
 	@echo "make check     format, lint, types, recipes, layers, sizes, fast tests (before each commit)"
 	@echo "make test      everything that needs no GPU"
 	@echo "make bench     one script per speed claim; prints JSON lines"
+	@echo "make test-slurm  the promises about jobs against a real two-node Slurm, started on the spot (root on Debian)"
 	@echo "make test-k2   the k2 functions against the real k2, in a side environment (Python 3.10)"
 	@echo "make lock      write requirements.lock anew; UPGRADE=--upgrade takes newer versions"
 	@echo "make .venv     only the environment; PYTHON=... chooses the interpreter"
@@ -40,6 +41,10 @@ bench: .venv/.stamp
 	@for script in tools/bench/*.py; do \
 	  echo "# $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+# each of the two clusters, without and with accounting, has a worker of its own
+test-slurm: .venv/.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/jobs -rs -m slurm -n 2 --dist loadgroup
 
 test-k2:
 	bash tools/test_k2.sh
