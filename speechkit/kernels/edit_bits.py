@@ -189,7 +189,7 @@ def dense_masks(offsets: Ints, positions: Ints, num_blocks: int) -> tuple[Ints, 
     """Mask rows for the frequent ids, as many as fit the memory; row_of is -1 for the others."""
     num = offsets.size - 1
     max_rows = max(1, _DENSE_WORDS // num_blocks)
-    threshold = 0
+    threshold = 1
     while True:  # rare ids are cheap to set bit by bit
         num_rows = 0
         for w in range(num):
@@ -243,9 +243,10 @@ def mask_row(word: int, offsets: Ints, positions: Ints, row_of: Ints, rows: Word
     return scratch
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def block_column(
-    masks: Words,
+    rows: Words,
+    row: int,
     vp: Words,
     vn: Words,
     first: int,
@@ -253,22 +254,26 @@ def block_column(
     top_bit: np.uint64,
     vertical: Words,
     second: Words,
+    at: int,
     ties: int,
 ) -> int:
     """Advance blocks first..last by one column, store it, and return the change of the bottom cell."""
     carry_p = _ONE  # above the band each column costs one insertion
     carry_n = _ZERO
     change = 0
-    for b in range(first, last + 1):
+    line = np.uint64(at)  # an unsigned index is not checked for being negative
+    for block in range(last + 1 - first):
+        k = np.uint64(block)
+        b = k + np.uint64(first)
         p = vp[b]
         n = vn[b]
-        x = masks[b] | carry_n
+        x = rows[np.uint64(row), b] | carry_n
         d0 = (((x & p) + p) ^ p) | x | n
         hp = n | ~(d0 | p)
         hn = d0 & p
         if ties == TIES_KALDI:
-            second[b - first] = hp
-        if b == last:
+            second[line, k] = hp
+        if first + block == last:
             change = int((hp & top_bit) != _ZERO) - int((hn & top_bit) != _ZERO)
         out_p = hp >> _TOP
         out_n = hn >> _TOP
@@ -278,9 +283,9 @@ def block_column(
         n = hp & d0
         vp[b] = p
         vn[b] = n
-        vertical[b - first] = p
+        vertical[line, k] = p
         if ties == TIES_RAPIDFUZZ:
-            second[b - first] = n
+            second[line, k] = n
         carry_p = out_p
         carry_n = out_n
     return change

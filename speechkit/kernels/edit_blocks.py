@@ -60,7 +60,7 @@ def sweep(
         row = mask_row(local[hyp[j]], offsets, positions, row_of, rows, first, last)
         top_bit = _ONE << np.uint64((num_ref - 1) & 63 if last == vp.size - 1 else 63)
         at = j - begin if keep else 0
-        bottom[1] += block_column(rows[row], vp, vn, first, last, top_bit, vertical[at], second[at], ties)
+        bottom[1] += block_column(rows, row, vp, vn, first, last, top_bit, vertical, second, at, ties)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -172,11 +172,12 @@ def _try_width(
 
 
 @nb.njit(cache=True, nogil=True)
-def align_long(ref: Ints, hyp: Ints, local: Ints, ties: int, ops: Ops, counts: Ints) -> int:
+def align_long(ref: Ints, hyp: Ints, local: Ints, ties: int, limit: int, ops: Ops, counts: Ints) -> int:
     """Align one pair of any length; returns the first index of `ops` written.
 
     Args:
         local: -1 for every id; used and cleaned here.
+        limit: the distance is known not to be above it.
     Cost: O(n d / 64) time for distance d, O(n d / 64) bits up to 4 MiB, then checkpoints.
     """
     if ref.size == 0 or hyp.size == 0:
@@ -184,7 +185,7 @@ def align_long(ref: Ints, hyp: Ints, local: Ints, ties: int, ops: Ops, counts: I
     offsets, positions = occurrences(ref, local)
     row_of, rows = dense_masks(offsets, positions, (ref.size + 63) >> 6)
     index = (offsets, positions, row_of, rows)
-    width: int = abs(ref.size - hyp.size) + max(64, ref.size >> 3)
+    width: int = min(limit, abs(ref.size - hyp.size) + max(64, ref.size >> 3))
     at: int = 0
     while True:
         value, at = _try_width(ref, hyp, local, index, width, ties, ops, counts)
@@ -229,5 +230,6 @@ def align_long_pairs(pairs: Pairs, numbers: Ints, local: Ints, out: Results) -> 
         head = 0
         while head < ref.size and head < hyp.size and ref[head] == hyp[head]:
             head += 1
-        at = align_long(ref[head:], hyp[head:], local, np.int64(TIES_KALDI), out[1][begin:end], out[0][u])
+        limit = max(ref.size, hyp.size)
+        at = align_long(ref[head:], hyp[head:], local, np.int64(TIES_KALDI), limit, out[1][begin:end], out[0][u])
         out[2][u] = begin + at - head

@@ -141,7 +141,7 @@ def align_trimmed(ref: Ints, hyp: Ints, local: Ints, ops: Ops, counts: Ints) -> 
         if r.size == 0 or h.size == 0:
             at = finish(r.size, h.size, at, ops, counts)
         else:
-            at = align_long(r, h, local, np.int64(TIES_RAPIDFUZZ), ops[:at], counts)
+            at = align_long(r, h, local, np.int64(TIES_RAPIDFUZZ), limit, ops[:at], counts)
         for _ in range(head):
             at -= 1
             ops[at] = COR
