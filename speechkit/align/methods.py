@@ -19,6 +19,8 @@ from speechkit.errors import SpeechkitError, counted
 from speechkit.models.table import WEIGHTS_FILE as CTC_WEIGHTS_FILE
 from speechkit.models.table import Trained, check_device, load_trained
 
+_ENOUGH_SECONDS = 120.0  # below, a tenth of the words of read sentences were off by 50 ms or more
+
 
 def load_exp(exp: Path, config: AlignConfig) -> HmmModel | Trained:
     """The Gaussian models of an earlier `align forced`, or a model of `speechkit train` that has a CTC output.
@@ -65,6 +67,12 @@ def align_alone(
     store = _store_for(config, utterances)
     model = flat_start.train(utterances, store, pool)
     _tell(model, len(utterances))
+    seconds = sum(utt.duration_seconds for utt in utterances)
+    if seconds < _ENOUGH_SECONDS:
+        log.warn(
+            f"{seconds:.0f} s of audio are little to learn from: words may be seconds off, above all in long"
+            " utterances; --exp takes the models of a larger corpus, such as an earlier output of `align forced`"
+        )
     return hmm.align(model, utterances, speakers, store, pool), model
 
 

@@ -164,3 +164,25 @@ def test_frames_are_normalised_and_loud_where_the_tones_are(utterances: list[Utt
 
 def replace_config(**changes: object) -> HmmConfig:
     return HmmConfig(**{**CONFIG.model_dump(), **changes})
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+def test_the_last_search_loses_no_path_in_a_burst_of_noise(
+    limit: int | None, aligned: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it lasts, the best path looks so bad that a narrow beam loses it."""
+    model = aligned[0]
+    if limit is not None:  # a long recording, in which the beam must grow
+        monkeypatch.setattr("speechkit.align.hmm_model._EXACT_CELLS", limit)
+    monkeypatch.setattr("speechkit.align.hmm_model._FIRST_BEAM", 50.0)
+    chain = model.chain(["low", "mid", "high", "low", "mid"] * 4)
+    means_NF, variance_NF = model.gaussians.mean_NF, model.gaussians.variance_NF
+    speech = np.repeat(means_NF[chain.ids_S], 4, axis=0)
+    noise = means_NF[chain.ids_S[-2]] + 0.3 * np.sqrt(variance_NF[chain.ids_S[-2]])
+    values_TF = np.concatenate([np.broadcast_to(noise, (200, speech.shape[1])), speech]).astype(np.float32)
+    best_T, best = model.best_path(values_TF, chain, is_final=True)
+    monkeypatch.setattr("speechkit.align.hmm_model._FIRST_BEAM", np.inf)
+    assert best == model.best_path(values_TF, chain)[1]
+    monkeypatch.setattr("speechkit.align.hmm_model._FIRST_BEAM", 50.0)
+    lost_T, lost = model.best_path(values_TF, chain)
+    assert lost < best and not np.array_equal(best_T, lost_T)
