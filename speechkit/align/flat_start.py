@@ -228,9 +228,7 @@ class _Trainer:
         spent_N, entered_N = np.zeros(len(count_N)), np.zeros(len(count_N))
         for chain, states_T in zip(self.chains, self.states, strict=True):
             if states_T[0] >= 0:
-                spent_N += np.bincount(chain.ids_S[states_T], minlength=len(count_N))
-                entered = states_T[np.flatnonzero(np.diff(states_T, prepend=-1))]
-                entered_N += np.bincount(chain.ids_S[entered], minlength=len(count_N))
+                hmm.count_stays(states_T, chain.ids_S, spent_N, entered_N)
         return np.clip((spent_N - entered_N) / np.maximum(spent_N, 1), *_STAY_RANGE)
 
     def _check_found(self) -> None:

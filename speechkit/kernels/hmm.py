@@ -193,6 +193,17 @@ def accumulate(features_TF: Features, ids_T: Ints, sums: tuple[Floats, Floats, F
 
 
 @njit(cache=True, nogil=True)
+def count_stays(states_T: Ints, ids_S: Ints, spent_N: Floats, entered_N: Floats) -> None:
+    """Add the frames spent in each Gaussian (N,), and how often it was entered (N,)."""
+    before = -1
+    for t in range(states_T.shape[0]):
+        n = ids_S[states_T[t]]
+        spent_N[n] += 1.0
+        entered_N[n] += 1.0 if states_T[t] != before else 0.0
+        before = states_T[t]
+
+
+@njit(cache=True, nogil=True)
 def margins(features_TF: Features, ids_T: Ints, gaussians: Gaussians, num_rivals: int, step: int) -> Floats:
     """Log-likelihood of every `step`-th frame under its Gaussian minus the best of the first `num_rivals` ones."""
     mean_NF, inverse_NF, constant_N = gaussians
@@ -214,4 +225,5 @@ def warm() -> None:
     half = np.full(2, np.log(0.5))
     best_path(frames, gaussians, (ids, flags), (half, half), np.inf, np.zeros(3, np.int64))
     accumulate(frames, ids, (np.zeros(2), np.zeros((2, 2)), np.zeros((2, 2))))
+    count_stays(ids, ids, np.zeros(2), np.zeros(2))
     margins(frames, ids, gaussians, 1, 2)

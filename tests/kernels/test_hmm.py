@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechkit.kernels import hmm
@@ -93,6 +93,17 @@ def test_sums_are_those_of_the_frames_of_each_gaussian() -> None:
         np.testing.assert_allclose(square[n], (own**2).sum(0))
 
 
+@settings(deadline=None)  # the first call loads or compiles
+@given(st.lists(st.integers(0, 3), max_size=20))
+def test_stays_are_counted_by_gaussian(path: list[int]) -> None:
+    ids, spent, entered = np.array([0, 2, 1, 0]), np.zeros(3), np.zeros(3)
+    hmm.count_stays(np.array(path, np.int64), ids, spent, entered)
+    runs = [state for state, _ in itertools.groupby(path)]
+    for n in range(3):
+        assert spent[n] == sum(ids[state] == n for state in path)
+        assert entered[n] == sum(ids[state] == n for state in runs)
+
+
 def test_margins_compare_each_frame_with_the_best_rival() -> None:
     frames, (mean, inverse, constant), _, _ = make_problem(3, 10, [2, 3])
     ids = np.arange(10) % 6
@@ -104,7 +115,7 @@ def test_margins_compare_each_frame_with_the_best_rival() -> None:
 
 def test_warm_compiles_the_types_in_use() -> None:
     hmm.warm()
-    kernels = (hmm.best_path, hmm.accumulate, hmm.margins)
+    kernels = (hmm.best_path, hmm.accumulate, hmm.count_stays, hmm.margins)
     compiled = [len(kernel.signatures) for kernel in kernels]
     problem = make_problem(0, 6, [2])
     states = np.zeros(6, np.int64)
