@@ -21,15 +21,19 @@ C = TypeVar("C", bound="Config")
 
 # json_schema_extra of a field that cannot change a result, such as the number of worker processes
 NEUTRAL: dict[str, Any] = {"neutral": True}
+# of a field that came later, with a default that does what was done before: artifacts of then stay up to date
+LATER: dict[str, Any] = {"later": True}
 
 
 class Config(pydantic.BaseModel):
     """Base of every configuration: immutable, and unknown keys are errors."""
 
     def deciding_fields(self) -> dict[str, Any]:
-        """The plain tree without the fields marked as `NEUTRAL`: what a fingerprint counts."""
+        """The plain tree without fields marked as `NEUTRAL`, or `LATER` at their default: what a fingerprint counts."""
         fields = type(self).model_fields
         neutral = {name for name, field in fields.items() if field.json_schema_extra == NEUTRAL}
+        later = {name for name, field in fields.items() if field.json_schema_extra == LATER}
+        neutral |= {name for name in later if getattr(self, name) == fields[name].default}
         plain = self.model_dump(mode="json", exclude=neutral)
         for name in fields.keys() - neutral:
             value = getattr(self, name)

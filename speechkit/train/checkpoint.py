@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from speechkit import log
 from speechkit.errors import disk_error
 from speechkit.train.average import Average
+from speechkit.train.distributed import Team
 
 _PREFIX = "step-"
 
@@ -89,6 +90,19 @@ def load_checkpoint(folder: Path, *, model: nn.Module, average: Average, optimiz
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         return position
     return Position()
+
+
+def share_state(
+    team: Team, position: Position, model: nn.Module, average: Average, optimizer: torch.optim.Optimizer
+) -> Position:
+    """Give all processes of a team the state of the first; the position."""
+    if team.size == 1:
+        return position
+    position, weights, mean, own = team.share((position, model.state_dict(), average.state, optimizer.state_dict()))
+    model.load_state_dict(weights)
+    average.load(mean)
+    optimizer.load_state_dict(own)
+    return position
 
 
 def _files(folder: Path) -> list[Path]:

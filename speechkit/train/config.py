@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from speechkit.audio.config import AugmentConfig, FeatureConfig
-from speechkit.config import NEUTRAL, Config
+from speechkit.config import LATER, NEUTRAL, Config
 from speechkit.cutpaste.config import OnTheFlyConfig
 from speechkit.data.config_batch import BatchConfig
 from speechkit.models.config import CtcConfig, ModelConfig
@@ -24,6 +24,12 @@ class OptimConfig(Config):
     """AdamW with warm-up, a flat part and a cosine to 1 % of the peak."""
 
     num_steps: int = Field(1000, ge=1, description="optimiser updates")
+    batches_per_step: int = Field(
+        1,
+        ge=1,
+        description="batches whose mean gradient makes an update; processes that train together share them",
+        json_schema_extra=LATER,
+    )
     lr: float = Field(3e-3, gt=0, description="peak learning rate")
     warmup_steps: int = Field(50, ge=0, description="linear rise of the learning rate")
     flat_share: float = Field(0.4, ge=0, le=1, description="share of training before the learning rate falls")

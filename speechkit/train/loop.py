@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,9 +27,10 @@ from speechkit.models.converged import SUMMARY_FILE
 from speechkit.models.table import WEIGHTS_FILE, check_device, make_model
 from speechkit.rng import derive_seed
 from speechkit.train.average import Average
-from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors
+from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors, share_state
 from speechkit.train.config import TrainConfig
 from speechkit.train.convergence import measure_convergence
+from speechkit.train.distributed import Packed, Team, join_team, note_requeue
 from speechkit.train.evaluate import evaluate
 from speechkit.train.inputs import Inputs, manifest_of, read_inputs
 from speechkit.train.optim import learning_rate, make_optimizer, update
@@ -52,14 +54,19 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
 
     check_device(config.device)
 
-    def build(folder: Path) -> None:
-        torch.set_num_threads(config.threads)
-        data = read_inputs(config, train=list(inputs.values())[: len(train)], dev=inputs.get("dev"), folder=folder)
-        Trainer(config, data, folder).train()
+    with join_team(config) as team:
 
-    make_artifact(out, command="train", config=config, inputs=inputs | extra, build=build, force=force, resumable=True,
-        scratch=CHECKPOINTS,
-    )  # fmt: skip
+        def build(folder: Path) -> None:
+            torch.set_num_threads(config.threads)
+            data = read_inputs(config, train=list(inputs.values())[: len(train)], dev=inputs.get("dev"), folder=folder)
+            Trainer(config, data, folder, team).train()
+
+        def make(lead: Callable[[Path], None]) -> None:
+            make_artifact(out, command="train", config=config, inputs=inputs | extra, build=lead, force=force,
+                resumable=True, scratch=CHECKPOINTS,
+            )  # fmt: skip
+
+        team.work(make, build)
 
 
 class _Batches(torch.utils.data.Dataset[Batch | SpeechkitError]):
@@ -82,11 +89,19 @@ def _use_one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
+class Work(NamedTuple):
+    """What one process does for an update: its batches by their number, of how many, and the position after it."""
+
+    parts: dict[int, Batch]
+    num_parts: int
+    position: Position
+
+
 class Trainer:
     """State of one training run: model, average, optimiser, position."""
 
-    def __init__(self, config: TrainConfig, data: Inputs, folder: Path) -> None:
-        self.config, self.data, self.folder = config, data, folder
+    def __init__(self, config: TrainConfig, data: Inputs, folder: Path, team: Team | None = None) -> None:
+        self.config, self.data, self.folder, self.team = config, data, folder, team or Team()
         self.device = torch.device(config.device)
         torch.manual_seed(derive_seed(config.seed, "weights", bits=63))
         self.model: nn.Module = make_model(
@@ -99,46 +114,65 @@ class Trainer:
             render=None if data.pasted is None else data.pasted.render,
         )  # fmt: skip
         self.skipped = 0
+        self.position = Position()
 
     def train(self) -> None:
         """Run to the last step and write the averaged model."""
-        self.position = load_checkpoint(
-            self.folder / CHECKPOINTS, model=self.model, average=self.average, optimizer=self.optimizer
-        )
+        self._go_on()
         cut_history(self.folder / HISTORY_FILE, self.position.step)
         self._announce()
         self.model.train()
         with stop_signals() as stop, (self.folder / HISTORY_FILE).open("a", encoding="utf-8") as history:
             self.meter = Meter()
-            for batch, position in self._batches():
-                record = self._step(batch)
-                self.position = position
+            for work in self._updates():
+                record = self._step(work)
+                self.position = work.position
                 history.write(json.dumps(record) + "\n")
                 history.flush()
                 self._after_step(record)
-                if stop:
-                    self._checkpoint()
-                    raise Requeue(f"stopped by signal {stop[0]} after step {position.step}, checkpoint written")
-        self._finish()
+                if self.team.any(bool(stop)):
+                    self._leave(f"signal {stop[0]}" if stop else "a signal to another process")
+        if self.team.is_first:
+            self._finish()
 
-    def _batches(self) -> Iterator[tuple[Batch, Position]]:
-        """Batches from the present position to the last step, each with the position after it."""
+    def _go_on(self) -> None:
+        """Take the state of the newest checkpoint, in every process that of the first."""
+        folder, state = self.folder / CHECKPOINTS, (self.model, self.average, self.optimizer)
+        self.position = load_checkpoint(folder, model=self.model, average=self.average, optimizer=self.optimizer)
+        self.position = share_state(self.team, self.position, *state)
+
+    def _leave(self, cause: str) -> None:
+        self._checkpoint()
+        self.team.barrier()
+        if self.team.is_first:
+            note_requeue()
+        raise Requeue(f"stopped by {cause} after step {self.position.step}, checkpoint written")
+
+    def _updates(self) -> Iterator[Work]:
+        """The work of this process from the present position to the last step."""
         step, epoch, first = self.position.step, self.position.epoch, self.position.batch
         num_steps = self.config.optim.num_steps
         while step < num_steps:
             utterances = self.data.epoch(self.config.seed, epoch)
             plan = plan_epoch(self._durations(utterances, epoch), self.config.batch, seed=self.config.seed, epoch=epoch)
-            remaining = plan[first : first + num_steps - step]
-            dataset = _Batches(self.maker, utterances, remaining, epoch)
+            many = self.config.optim.batches_per_step
+            planned = [plan[start : start + many] for start in range(first, len(plan), many)][: num_steps - step]
+            own = [update[part] for update in planned for part in self.team.own(len(update))]
+            dataset = _Batches(self.maker, utterances, own, epoch)
             loader = torch.utils.data.DataLoader(
                 dataset, batch_size=None, num_workers=self.config.num_workers, worker_init_fn=_use_one_thread
             )
-            for index, batch in enumerate(loader, start=first + 1):
-                if isinstance(batch, SpeechkitError):
-                    raise batch
-                step += 1
-                yield batch.to(self.device), Position(step, epoch, index)
+            batches = map(self._usable, loader)
+            for num_parts in map(len, planned):
+                step, first = step + 1, first + num_parts
+                parts = {part: next(batches) for part in self.team.own(num_parts)}
+                yield Work(parts, num_parts, Position(step, epoch, first))
             epoch, first = epoch + 1, 0
+
+    def _usable(self, batch: Batch | SpeechkitError) -> Batch:
+        if isinstance(batch, SpeechkitError):
+            raise batch
+        return batch.to(self.device)
 
     def _durations(self, utterances: Sequence[Utterance], epoch: int) -> np.ndarray:
         """Seconds of each utterance (N,) after the speed perturbation of this epoch."""
@@ -151,35 +185,55 @@ class Trainer:
             ]
         )
 
-    def _step(self, batch: Batch) -> dict[str, float | int]:
-        """One update; the record that goes to train.jsonl."""
-        step = self.position.step
-        # a seed per step, so that no generator state has to survive a crash
-        torch.manual_seed(derive_seed(self.config.seed, "step", step, bits=63))
-        loss = self.model.loss(batch, progress=step / self.config.optim.num_steps)  # type: ignore[operator]
-        loss.total.backward()
+    def _step(self, work: Work) -> dict[str, float | int]:
+        """One update from the batches of this process and of the others; the record that goes to train.jsonl."""
+        step, is_plain = self.position.step, self.config.optim.batches_per_step == 1
+        losses = self._backward(work.parts[0], 0) if is_plain else self._backward_together(work)
         lr = learning_rate(step, self.config.optim)
         norm = update(self.model, self.optimizer, lr=lr, clip_norm=self.config.optim.clip_norm)
         if math.isfinite(norm):
             self.average.update(self.model, step)
             self.skipped = 0
         else:
-            self._skip(batch, norm)
-        self.meter.add(batch)
-        parts = {name: float(value) for name, value in loss.parts.items()}
-        return {"step": step + 1, "loss": float(loss.total.detach()), **parts, "grad_norm": norm, "lr": lr}
+            self._skip(list(work.parts.values()), norm)
+        for batch in work.parts.values():
+            self.meter.add(batch)
+        return {"step": step + 1, **losses, "grad_norm": norm, "lr": lr}
 
-    def _skip(self, batch: Batch, norm: float) -> None:
+    def _backward(self, batch: Batch, part: int) -> dict[str, float]:
+        """Add the gradients of one batch; its loss and the parts of it."""
+        step = self.position.step
+        # a seed per step, so that no generator state has to survive a crash
+        names = ("step", step, "part", part) if part else ("step", step)
+        torch.manual_seed(derive_seed(self.config.seed, *names, bits=63))
+        loss = self.model.loss(batch, progress=step / self.config.optim.num_steps)  # type: ignore[operator]
+        loss.total.backward()
+        return {"loss": float(loss.total.detach()), **{name: float(value) for name, value in loss.parts.items()}}
+
+    def _backward_together(self, work: Work) -> dict[str, float]:
+        """Leave in the model the mean gradient of all batches of the update; the mean of their losses."""
+        packed, vectors, names = Packed(self.model), {}, ["loss"]
+        for part, batch in work.parts.items():
+            packed.restore()
+            losses = self._backward(batch, part)
+            names = max(names, list(losses), key=len)  # a batch without word times has no frame loss
+            vectors[part] = packed.pack(list(losses.values()))
+        numbers = packed.unpack(self.team.mean(vectors, work.num_parts, packed.empty()))
+        return dict(zip(names, numbers, strict=False))
+
+    def _skip(self, batches: Sequence[Batch], norm: float) -> None:
         self.skipped += 1
         log.warn(f"step {self.position.step + 1}: gradient norm {norm}, update skipped")
         if self.skipped >= _MAX_SKIPPED_IN_A_ROW:
             raise SpeechkitError(
                 f"the gradient was not finite in {self.skipped} steps in a row",
-                where=batch.utt_ids,
+                where=[utt_id for batch in batches for utt_id in batch.utt_ids],
                 hint="lower optim.lr, or look at these utterances",
             )
 
     def _after_step(self, record: dict[str, float | int]) -> None:
+        if not self.team.is_first:
+            return
         step, config = self.position.step, self.config
         if step % config.log_every_steps == 0 or step == config.optim.num_steps:
             log.info(
@@ -194,6 +248,8 @@ class Trainer:
             self._look_at_dev()
 
     def _checkpoint(self) -> None:
+        if not self.team.is_first:
+            return
         save_checkpoint(
             self.folder / CHECKPOINTS, self.position, model=self.model, average=self.average,
             optimizer=self.optimizer, keep=self.config.checkpoint.keep,
@@ -229,6 +285,8 @@ class Trainer:
         slowest = min(1.0, self.config.augment.speed[0])
         longest = np.array([utt.duration_seconds / slowest for utt in self.data.longest()])
         check_longest(longest, self.config.batch)  # now, not in the epoch that happens to draw the slowest speed
+        if not self.team.is_first:
+            return
         durations = self._durations(self.data.epoch(self.config.seed, 0), epoch=0)
         plan = plan_epoch(durations, self.config.batch, seed=self.config.seed, epoch=0)
         stats = plan_stats(plan, durations, self.config.batch)

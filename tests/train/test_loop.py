@@ -262,11 +262,11 @@ def test_dropout_differs_between_steps_and_is_repeated_in_the_same_step(
 ) -> None:
     still = ["optim.lr=1e-30", "model.frame_loss.weight=0", "model.encoder.dropout=0.5"]
     trainer = _trainer(conf, tones, tmp_path / "a", *still)
-    batch = trainer.maker(trainer.data.train[:4])
+    work = loop.Work({0: trainer.maker(trainer.data.train[:4])}, 1, Position())
 
     def loss_of_step(step: int) -> float:
         trainer.position = Position(step)
-        return float(trainer._step(batch)["loss"])
+        return float(trainer._step(work)["loss"])
 
     assert loss_of_step(3) == loss_of_step(3)
     assert len({loss_of_step(step) for step in range(4)}) == 4
@@ -284,8 +284,8 @@ def test_every_epoch_has_all_utterances_in_batches_of_its_own(conf: Path, tones:
     # the speed is fixed, so that only the epoch can change the plan
     trainer = _trainer(conf, tones, tmp_path / "a", "augment.speed=[1, 1]", "optim.num_steps=12")
     epochs: dict[int, list[tuple[str, ...]]] = {}
-    for batch, position in trainer._batches():
-        epochs.setdefault(position.epoch, []).append(tuple(batch.utt_ids))
+    for work in trainer._updates():
+        epochs.setdefault(work.position.epoch, []).append(tuple(work.parts[0].utt_ids))
     assert [len({utt_id for ids in batches for utt_id in ids}) for batches in epochs.values()] == [24] * 3
     assert len({frozenset(batches) for batches in epochs.values()}) == 3
 
