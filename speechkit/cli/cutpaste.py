@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
+from speechkit.cli.options import Force, Merge, NumJobs, Out, Seed, Set, ShardOption, ShowConfig
 from speechkit.cutpaste.config import Mode, SelectMethod, Speakers
 
 app = typer.Typer(name="cutpaste", help="New utterances from the words of recorded ones.", no_args_is_help=True)
@@ -102,15 +102,19 @@ def render(
     out: Out,
     max_bad: MaxBad = "0",
     num_jobs: NumJobs = 1,
+    shard: ShardOption = None,
+    merge: Merge = None,
     force: Force = False,
 ) -> None:
     """Render a plan into FLAC files with manifests that hold the exact word times, in the folder --out."""
     from speechkit.config import load_config
     from speechkit.cutpaste.config import RenderConfig
     from speechkit.cutpaste.render import run_render
+    from speechkit.jobs.shard import parse_sharing
 
     config = load_config(RenderConfig, None, [_quoted("max_bad", max_bad)])
-    run_render(config, plan=plan_folder, out=out, num_jobs=num_jobs, force=force)
+    sharing = parse_sharing(shard, merge)
+    run_render(config, plan=plan_folder, out=out, num_jobs=num_jobs, force=force, sharing=sharing)
 
 
 @app.command()

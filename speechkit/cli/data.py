@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from speechkit.cli import convert, describe, split, validate
-from speechkit.cli.options import Force, NumJobs, Out, Seed, Set, ShowConfig
+from speechkit.cli.options import Force, Merge, NumJobs, Out, Seed, Set, ShardOption, ShowConfig
 
 app = typer.Typer(name="data", help="Prepare corpora and make synthetic ones.", no_args_is_help=True)
 convert.register(app)
@@ -90,6 +90,8 @@ def synth(
     reverb: Annotated[bool, typer.Option("--reverb/--no-reverb", help="Place the speakers in rooms.")] = False,
     rt60: Annotated[str, typer.Option(metavar="MIN:MAX", help="Reverberation time in s, with --reverb.")] = "0.1:0.5",
     num_jobs: NumJobs = 1,
+    shard: ShardOption = None,
+    merge: Merge = None,
     force: Force = False,
 ) -> None:
     """Make a corpus of synthetic speech with exact word times (espeak-ng) in the folder --out."""
@@ -120,4 +122,7 @@ def synth(
             "rt60_seconds": rt60,
         }
     )
-    run(config, out=out, texts=texts, exclude=exclude, num_jobs=num_jobs, force=force)
+    from speechkit.jobs.shard import parse_sharing
+
+    sharing = parse_sharing(shard, merge)
+    run(config, out=out, texts=texts, exclude=exclude, num_jobs=num_jobs, force=force, sharing=sharing)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Force, Json, Out, Set
+from speechkit.cli.options import Force, Json, Merge, Out, Set, ShardOption
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +31,8 @@ def decode(
     require_converged: Annotated[
         bool, typer.Option("--require-converged", help="Refuse a model whose training did not converge (exit 3).")
     ] = False,
+    shard: ShardOption = None,
+    merge: Merge = None,
     overrides: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
     force: Force = False,
     json_file: Json = None,
@@ -46,6 +48,11 @@ def decode(
     given = [f"{key}={value}" for key, value in options.items() if value is not None]
     config = load_config(DecodeConfig, None, [f"method={method}", *given, *overrides])
     from speechkit.decode.run import run
+    from speechkit.jobs.shard import parse_sharing
 
-    run(config, cuts=cuts, exp=exp, out=out, require_converged=require_converged, force=force, json_file=json_file)
-    print(out / "hyp.jsonl")
+    sharing = parse_sharing(shard, merge)
+    hyp = run(
+        config, cuts=cuts, exp=exp, out=out, require_converged=require_converged, force=force, json_file=json_file,
+        sharing=sharing,
+    )  # fmt: skip
+    print(hyp)

@@ -18,3 +18,8 @@ AllowOverlap = Annotated[
     typer.Option("--allow-overlap", help="Go on when training and evaluation data overlap; said beside every WER."),
 ]
 NumJobs = Annotated[int, typer.Option("--nj", min=1, help="Processes; the result does not depend on it.")]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="K/N", help="Make only part K of N, beside --out; JOB/N in an array."),
+]
+Merge = Annotated[int | None, typer.Option("--merge", min=1, metavar="N", help="Make --out from its N parts.")]

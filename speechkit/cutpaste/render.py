@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speechkit import log
-from speechkit.artifact import make_artifact
+from speechkit.artifact import make_artifact, write_json
 from speechkit.audio.io import read_audio, write_flac
 from speechkit.cutpaste.config import RenderConfig
 from speechkit.cutpaste.inventory import Source, to_int16
@@ -22,12 +23,15 @@ from speechkit.cutpaste.plan_file import Plan, Planned, join_places, load_plan
 from speechkit.data.prepare import bad_count_limit
 from speechkit.data.store import Word, make_cut, save_manifests
 from speechkit.errors import SpeechkitError
+from speechkit.jobs.shard import Shard, Sharing, link_files, make_in_parts
 from speechkit.kernels.paste import paste
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
 
 SKIPPED_FILE = "skipped.tsv"
+_PART_FILE = "part.json"
+Done = Sequence[tuple[int, str | None]]  # places in the plan, and why there is no audio
 _MAX_PEAK = 0.99
 _BLOCK_SAMPLES = 1 << 26  # recorded samples held by one job
 _FILES_PER_FOLDER = 1000
@@ -163,7 +167,15 @@ def word_times(utterance: Planned, sampling_rate: int) -> list[Word]:
     return times
 
 
-def run_render(config: RenderConfig, *, plan: Path, out: Path, num_jobs: int = 1, force: bool = False) -> None:
+def run_render(
+    config: RenderConfig,
+    *,
+    plan: Path,
+    out: Path,
+    num_jobs: int = 1,
+    force: bool = False,
+    sharing: Sharing | None = None,
+) -> None:
     """Render a plan into FLAC files and manifests; prints one summary line.
 
     Raises:
@@ -172,25 +184,46 @@ def run_render(config: RenderConfig, *, plan: Path, out: Path, num_jobs: int = 1
     loaded = load_plan(plan)
     bad_count_limit(config.max_bad, 0)  # a wrong value shows before the work
     audio = [Path(source.audio) for source in loaded.sources]
-    made = make_artifact(
-        out, command="cutpaste render", config=config, inputs={"plan": plan}, audio=audio, force=force,
-        build=lambda folder: _build(config, loaded, folder, out=out, num_jobs=num_jobs),
-    )  # fmt: skip
+
+    def make(folder: Path, suffix: str, build: Callable[[Path], None]) -> bool:
+        return make_artifact(
+            folder, command=f"cutpaste render{suffix}", config=config, inputs={"plan": plan}, audio=audio, force=force,
+            build=build,
+        )  # fmt: skip
+
+    def build_part(folder: Path, shard: Shard) -> None:
+        write_json(folder / _PART_FILE, _render_blocks(loaded, folder, num_jobs=num_jobs, shard=shard))
+
+    def build(folder: Path, parts: list[Path]) -> None:
+        done = [tuple(item) for part in parts for item in json.loads((part / _PART_FILE).read_bytes())]
+        for part in parts:
+            link_files(part / "audio", folder / "audio")
+        _write(
+            config, loaded, folder, out=out, done=done if parts else _render_blocks(loaded, folder, num_jobs=num_jobs)
+        )
+
+    folder, made = make_in_parts(out, sharing or Sharing(), make=make, build_part=build_part, build=build)
     if made:
-        print(f"{out}: {_result(loaded, out)}")
+        print(f"{out}: {_result(loaded, out)}" if folder == out else folder)
 
 
-def _build(config: RenderConfig, plan: Plan, folder: Path, *, out: Path, num_jobs: int) -> None:
-    blocks = make_blocks(plan)
+def _render_blocks(plan: Plan, folder: Path, *, num_jobs: int, shard: Shard | None = None) -> Done:
+    """Write audio, of all utterances or of a shard; for each its place in the plan, and why it has none."""
+    blocks: Sequence[list[int]] = make_blocks(plan)
+    blocks = blocks if shard is None else shard.take(blocks)
     for start in range(0, len(plan.utterances), _FILES_PER_FOLDER):
         (folder / "audio" / f"{start // _FILES_PER_FOLDER:03d}").mkdir(parents=True)
     # threads are enough: rendering and FLAC run outside the interpreter lock
     with ThreadPoolExecutor(num_jobs) as pool:
         jobs = pool.map(lambda block: _render_block(plan, block, folder), blocks)
-        done = [item for block in log.track(jobs, "pasting", unit="blocks", total=len(blocks)) for item in block]
-    done.sort(key=lambda item: item[0])
-    cuts = [result for _, result in done if not isinstance(result, str)]
-    bad = [(plan.utterances[index].utt_id, result) for index, result in done if isinstance(result, str)]
+        return [item for block in log.track(jobs, "pasting", unit="blocks", total=len(blocks)) for item in block]
+
+
+def _write(config: RenderConfig, plan: Plan, folder: Path, *, out: Path, done: Done) -> None:
+    """Write the manifests of utterances whose audio is there."""
+    done = sorted(done)
+    cuts = [_cut(plan, plan.utterances[index], _audio_name(plan, index)) for index, fault in done if fault is None]
+    bad = [(plan.utterances[index].utt_id, fault) for index, fault in done if fault is not None]
     if not cuts or len(bad) > bad_count_limit(config.max_bad, len(done)):
         raise SpeechkitError(
             f"{len(bad)} of {len(done)} utterances need audio that is not usable",
@@ -232,11 +265,15 @@ def make_blocks(plan: Plan) -> list[list[int]]:
     return blocks
 
 
-def _render_block(plan: Plan, block: Sequence[int], folder: Path) -> list[tuple[int, MonoCut | str]]:
-    """Write the audio of some utterances; for each its cut, or why there is none."""
+def _audio_name(plan: Plan, index: int) -> Path:
+    return Path("audio", f"{index // _FILES_PER_FOLDER:03d}", f"{plan.utterances[index].utt_id}.flac")
+
+
+def _render_block(plan: Plan, block: Sequence[int], folder: Path) -> list[tuple[int, str | None]]:
+    """Write the audio of some utterances; for each why there is none."""
     wanted = sorted({piece.source for index in block for piece in plan.utterances[index].pieces})
     pool = load_pool(plan.sources, wanted)
-    results: list[tuple[int, MonoCut | str]] = []
+    results: list[tuple[int, str | None]] = []
     good = []
     for index in block:
         faults = [pool.faults[p.source] for p in plan.utterances[index].pieces if p.source in pool.faults]
@@ -247,9 +284,8 @@ def _render_block(plan: Plan, block: Sequence[int], folder: Path) -> list[tuple[
     renderer = Renderer(plan, [plan.utterances[index] for index in good], pool)
     for number, index in enumerate(good):
         samples = renderer(number)
-        name = Path("audio", f"{index // _FILES_PER_FOLDER:03d}", f"{plan.utterances[index].utt_id}.flac")
-        write_flac(folder.resolve() / name, samples, plan.sampling_rate)
-        results.append((index, _cut(plan, plan.utterances[index], name)))
+        write_flac(folder.resolve() / _audio_name(plan, index), samples, plan.sampling_rate)
+        results.append((index, None))
     return results
 
 

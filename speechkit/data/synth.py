@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -23,12 +23,14 @@ from speechkit.data import espeak
 from speechkit.data.config_synth import SynthConfig
 from speechkit.data.sentences import make_digit_strings, make_sentences, read_sentences
 from speechkit.data.store import Word, make_cut, save_manifests
-from speechkit.data.synth_render import Order, Rendered, render_orders
+from speechkit.data.synth_render import Order, Rendered, read_rendered, render_orders
 from speechkit.data.voices import Speaker, draw_speakers
 from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.jobs.shard import Shard, Sharing, link_files, make_in_parts
 from speechkit.rng import rng
 
 _ORDERS_PER_JOB = 20
+_PART_FILE = "part.json"
 
 
 def run(
@@ -39,8 +41,9 @@ def run(
     exclude: Path | None = None,
     num_jobs: int = 1,
     force: bool = False,
-) -> None:
-    """Make the corpus in the folder `out`.
+    sharing: Sharing | None = None,
+) -> Path:
+    """Make the corpus in the folder `out`, or a part of it beside; where it lies.
 
     Args:
         texts: sentences to say: a text file or a cuts manifest; instead of config.sentences or config.digits.
@@ -57,14 +60,29 @@ def run(
     speakers = draw_speakers(config)
     sentences = _sentences(config, texts, exclude)
     inputs = {role: path for role, path in (("texts", texts), ("exclude", exclude)) if path is not None}
-    make_artifact(
-        out,
-        command="data synth",
-        config=config,
-        inputs=inputs,
-        build=lambda folder: _build(folder, config, speakers=speakers, sentences=sentences, num_jobs=num_jobs),
-        force=force,
-    )
+
+    def make(folder: Path, suffix: str, build: Callable[[Path], None]) -> bool:
+        return make_artifact(
+            folder, command=f"data synth{suffix}", config=config, inputs=inputs, build=build, force=force
+        )
+
+    orders = make_orders(config, speakers, sentences)
+
+    def build_part(folder: Path, shard: Shard) -> None:
+        items = _speak(shard.take(orders), config, folder, num_jobs=num_jobs)
+        write_json(folder / _PART_FILE, [asdict(item) for item in items])
+
+    def build(folder: Path, parts: list[Path]) -> None:
+        found = [item for part in parts for item in read_rendered(part / _PART_FILE)]
+        for part in parts:
+            link_files(part / "audio", folder / "audio")
+        by_id = {item.utt_id: item for item in found}
+        items = (
+            [by_id[order.utt_id] for order in orders] if parts else _speak(orders, config, folder, num_jobs=num_jobs)
+        )
+        _write(folder, config, speakers=speakers, sentences=sentences, pairs=list(zip(orders, items, strict=True)))
+
+    return make_in_parts(out, sharing or Sharing(), make=make, build_part=build_part, build=build)[0]
 
 
 def _sentences(config: SynthConfig, texts: Path | None, exclude: Path | None) -> list[str]:
@@ -110,14 +128,18 @@ def make_orders(config: SynthConfig, speakers: Sequence[Speaker], sentences: Seq
     return orders
 
 
-def _build(
-    folder: Path, config: SynthConfig, *, speakers: Sequence[Speaker], sentences: Sequence[str], num_jobs: int
-) -> None:
-    orders = make_orders(config, speakers, sentences)
+def _speak(orders: Sequence[Order], config: SynthConfig, folder: Path, *, num_jobs: int) -> list[Rendered]:
+    """Write the audio of some utterances below `folder/audio`."""
     audio = folder.resolve() / "audio"
     audio.mkdir()
-    progress = log.track(_render(orders, config, audio, num_jobs=num_jobs), "speaking", total=len(orders))
-    pairs = list(zip(orders, progress, strict=True))
+    return list(log.track(_render(orders, config, audio, num_jobs=num_jobs), "speaking", total=len(orders)))
+
+
+def _write(
+    folder: Path, config: SynthConfig, *, speakers: Sequence[Speaker], sentences: Sequence[str],
+    pairs: Sequence[tuple[Order, Rendered]],
+) -> None:  # fmt: skip
+    """Write everything but the audio."""
     cuts = [_cut(order, item, config.sampling_rate) for order, item in pairs if not item.fault]
     if not cuts:
         raise SpeechkitError(

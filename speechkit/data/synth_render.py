@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -43,6 +44,13 @@ class Rendered:
     is_peak_limited: bool = False
     num_divided: int = 0
     fault: str = ""
+
+
+def read_rendered(path: Path) -> list[Rendered]:
+    """The utterances of a part, from its file."""
+    lists = ("words", "phones", "conditions")
+    rows = json.loads(path.read_bytes())
+    return [Rendered(**{**row, **{name: tuple(map(tuple, row[name])) for name in lists}}) for row in rows]
 
 
 def render_orders(orders: Sequence[Order], config: SynthConfig, audio: Path) -> list[Rendered]:

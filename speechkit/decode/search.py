@@ -20,6 +20,7 @@ from speechkit.decode.beam import Found, beam_search, normalised
 from speechkit.decode.config import BeamConfig, DecodeConfig
 from speechkit.decode.greedy import greedy_search
 from speechkit.errors import ConfigError
+from speechkit.jobs.shard import Shard
 from speechkit.kernels.ctc import ctc_loss
 from speechkit.models.aed import AedModel
 from speechkit.models.ctc import CtcModel
@@ -117,15 +118,18 @@ def decode_utterances(
     maker: BatchMaker,
     config: DecodeConfig,
     device: torch.device,
+    *,
+    shard: Shard | None = None,
 ) -> list[Hypothesis]:
-    """Hypotheses of a model in eval mode."""
+    """Hypotheses of a model in eval mode; with a shard those of its batches, which are the same for any number."""
     search = choose_search(model, config)
     durations = np.array([utt.duration_seconds for utt in utterances])
     results: dict[int, Hypothesis] = {}
-    for indices in pack(np.argsort(durations, kind="stable"), durations, config.batch):
+    batches = pack(np.argsort(durations, kind="stable"), durations, config.batch)
+    for indices in batches if shard is None else shard.take(batches):
         batch = maker([utterances[i] for i in indices]).to(device)
         found, encoder_frames_B = search(model, batch, config)
         for index, one, frames in zip(indices, found, encoder_frames_B.tolist(), strict=True):
             text = maker.tokenizer.decode(one.tokens)
             results[int(index)] = Hypothesis(utterances[index].utt_id, text, one.log_prob, frames, one.is_cut)
-    return [results[index] for index in range(len(utterances))]
+    return [results[index] for index in sorted(results)]

@@ -20,6 +20,7 @@ from speechkit.config import build_config
 from speechkit.errors import SpeechkitError
 from speechkit.fingerprint import RUN_FILE, fingerprint_of_states, hash_of
 from speechkit.jobs.config import JobSpec
+from speechkit.jobs.shard import shards_folder
 
 SPEC_FILE, SCRIPT_FILE, SUBMITTED_FILE = "spec.json", "job.sh", "submitted.json"
 STATUS_FOLDER, LEASE_FOLDER = "status", "lease"
@@ -169,7 +170,7 @@ def sha_of(commands: list[list[str]], cwd: str) -> str:
 
 def inputs_sha_of(commands: list[list[str]], cwd: str) -> str:
     """State of the files and folders that the commands name, but for those that they make."""
-    made = set(_outputs(commands))
+    made = {word for argv in commands for word in _outputs(argv)}
     words = {part for argv in commands for word in argv for part in (word, word.partition("=")[2]) if part} - made
     paths = [Path(cwd, word) for word in sorted(words) if "\0" not in word and len(word) < 4096]
     return fingerprint_of_states(_deciding_file(path) for path in paths if _exists(path))[:32]
@@ -181,20 +182,29 @@ def is_current(status: Status | None, commands: list[list[str]], cwd: str) -> bo
         status is not None
         and status.state == "done"
         and status.argv_sha == sha_of(commands, cwd)
-        and all(_exists(Path(cwd, word)) for word in _outputs(commands))
+        and all(_is_made(argv, Path(cwd, word)) for argv in commands for word in _outputs(argv))
         and status.inputs_sha == inputs_sha_of(commands, cwd)
     )
 
 
-def _outputs(commands: list[list[str]]) -> Iterator[str]:
-    for argv in commands:
-        for option, value in itertools.pairwise(argv):
-            if option in _OUTPUT_OPTIONS:
-                yield value
-        for word in argv:
-            option, equals, value = word.partition("=")
-            if equals and option in _OUTPUT_OPTIONS:
-                yield value
+def _is_made(argv: list[str], out: Path) -> bool:
+    """True when an output is there, or the part of it that the command made."""
+    if _exists(out):
+        return True
+    for option, value in itertools.pairwise(argv):
+        if option == "--shard" and _exists(shards_folder(out) / value.replace("/", "-of-")):
+            return True
+    return False
+
+
+def _outputs(argv: list[str]) -> Iterator[str]:
+    for option, value in itertools.pairwise(argv):
+        if option in _OUTPUT_OPTIONS:
+            yield value
+    for word in argv:
+        option, equals, value = word.partition("=")
+        if equals and option in _OUTPUT_OPTIONS:
+            yield value
 
 
 def _exists(path: Path) -> bool:

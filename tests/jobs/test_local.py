@@ -84,6 +84,14 @@ def test_a_bad_element_is_named_with_its_log_and_only_it_runs_again(here: Site) 
     assert log.count("# Started ") == 2
 
 
+def test_a_part_that_is_there_counts_although_the_whole_is_not(tmp_path: Path) -> None:
+    program = "echo JOB >>ran; mkdir -p x.shards/JOB-of-2"
+    command = ["sh", "-c", program, "--shard", "JOB/2", "--out", "x"]
+    for _ in range(2):
+        submit(spec_of(tmp_path, command, num_elements=2)).wait(timeout=30)
+    assert sorted((tmp_path / "ran").read_text().split()) == ["1", "2"]
+
+
 def test_pick_failed_leaves_what_never_ran_and_pick_all_takes_everything(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo JOB >>ran; test JOB != 2"]
     submit(spec_of(tmp_path, command, num_elements=3)).wait(timeout=30)
