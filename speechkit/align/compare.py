@@ -83,7 +83,11 @@ def compare(ref: Iterable[MonoCut], hyp: Iterable[MonoCut], *, tier: str = "word
 
 
 def _words(cut: MonoCut, tier: str) -> list[Word]:
-    return [word for word in tiers_of(cut).get(tier, []) if word.symbol]
+    words = [word for word in tiers_of(cut).get(tier, []) if word.symbol]
+    backward = [word.symbol for word in words if word.duration_seconds < 0]
+    if backward:
+        raise SpeechkitError(f"`{backward[0]}` ends before it starts in the alignment `{tier}`", where=cut.id)
+    return words
 
 
 def _edges(word: Word) -> tuple[float, float]:

@@ -114,6 +114,7 @@ class _Trainer:
         self, config: HmmConfig, sampling_rate: int, heard: Sequence[tuple[Utterance, Frames]], pool: Executor
     ) -> None:
         self.config = config
+        self.ids = [utt.utt_id for utt, _ in heard]
         self.texts = [utt.text.split() for utt, _ in heard]
         self.frames = frames = [item for _, item in heard]
         self.pool = pool
@@ -233,7 +234,12 @@ class _Trainer:
 
     def _check_found(self) -> None:
         if not any(states_T[0] >= 0 for states_T in self.states):
-            raise SpeechkitError("no utterance is long enough for its text", hint="look at texts and audio of the cuts")
+            lengths = zip(self.ids, self.frames, self.texts, strict=True)
+            raise SpeechkitError(
+                "no utterance is long enough for its text",
+                where=[f"{i}  {len(f) * self.config.hop_ms / 1000:.2f} s, {len(t)} words" for i, f, t in lengths],
+                hint="look at texts and audio of the cuts",
+            )
 
 
 def _arrays(gaussians: Gaussians) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,14 @@ import torch
 from speechkit import log
 from speechkit.align.config import AlignConfig
 from speechkit.align.hmm_model import HmmModel
-from speechkit.align.methods import align_alone, align_with_ctc, align_with_models, load_exp, sampling_rate_of
+from speechkit.align.methods import (
+    MIN_SAMPLING_RATE,
+    align_alone,
+    align_with_ctc,
+    align_with_models,
+    load_exp,
+    sampling_rate_of,
+)
 from speechkit.align.result import Aligned, NotAligned, Outcome
 from speechkit.align.spelling import letters_of
 from speechkit.artifact import check_writable, make_artifact, publish_file, write_json
@@ -154,6 +161,8 @@ def _fault_of(cut: MonoCut, sampling_rate: int) -> str:
     silent = [word for word in words if not letters_of(word)]
     if silent:
         return f"the word `{silent[0]}` has no letter that could sound"
+    if cut.sampling_rate < MIN_SAMPLING_RATE:
+        return f"it is sampled at {cut.sampling_rate} Hz, at least {MIN_SAMPLING_RATE} Hz are needed"
     if cut.sampling_rate < sampling_rate:
         return f"it is sampled at {cut.sampling_rate} Hz, the model needs {sampling_rate} Hz"
     return ""

@@ -19,6 +19,7 @@ from speechkit.errors import SpeechkitError, counted
 from speechkit.models.table import WEIGHTS_FILE as CTC_WEIGHTS_FILE
 from speechkit.models.table import Trained, check_device, load_trained
 
+MIN_SAMPLING_RATE = 4000  # of the features
 _ENOUGH_SECONDS = 120.0  # below, a tenth of the words of read sentences were off by 50 ms or more
 
 
@@ -49,7 +50,7 @@ def sampling_rate_of(model: HmmModel | Trained | None, config: AlignConfig, utte
         return model.sampling_rate
     if model is not None:
         return model.features.sampling_rate
-    return min([config.hmm.max_sampling_rate, *utterance_rates])
+    return min([config.hmm.max_sampling_rate, *(rate for rate in utterance_rates if rate >= MIN_SAMPLING_RATE)])
 
 
 def align_with_models(

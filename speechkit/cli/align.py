@@ -70,8 +70,9 @@ def compare(
     Example: speechkit align compare data/train exp/align --by speaker
     """
     from speechkit.align import compare as comparison
-    from speechkit.artifact import write_json
+    from speechkit.artifact import check_writable, write_json
 
+    check_writable(json_file)
     result = comparison.compare_files(ref, hyp, tier=tier, by=by)
     print(comparison.table(result))
     if json_file is not None:

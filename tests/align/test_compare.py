@@ -76,3 +76,13 @@ def test_missing_tiers_fields_and_pairs_are_named(run_speechkit: Run, tmp_path: 
     assert result.exit_code == 1 and "no alignment `phone`" in result.stderr
     with pytest.raises(SpeechkitError, match="no field `age`"):
         compare([cut_of(tmp_path, "a", [("one", 0, 1)])], [cut_of(tmp_path, "a", [("one", 0, 1)])], by="age")
+    result = run_speechkit("align", "compare", files[0], files[0], "--by", "age")
+    assert result.exit_code == 1 and "no field `age`" in result.stderr
+
+
+def test_words_that_end_before_they_start_are_no_truth(tmp_path: Path) -> None:
+    good, bad = (cut_of(tmp_path, "a", [("one", 0.5, end)]) for end in (1, 0.2))
+    for pair in ((good, bad), (bad, good)):
+        with pytest.raises(SpeechkitError, match="`one` ends before it starts") as caught:
+            compare([pair[0]], [pair[1]])
+        assert caught.value.where == ["a"]

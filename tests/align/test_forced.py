@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make import make_wav
-from tone_corpus import CONFIG_YAML, make_tone_corpus
+from make import make_cut, make_wav
+from tone_corpus import CONFIG_YAML, RATE, make_tone_corpus
 
 from speechkit.config import load_config
 from speechkit.data.formats.ctm import read_ctm
@@ -101,6 +101,18 @@ def test_every_unusable_utterance_is_listed_with_its_line_and_reason(
     assert "4 utterances skipped" in result.stdout
     assert len(list(load_cuts(tmp_path / "align"))) == 16
     assert len((tmp_path / "align" / "skipped.tsv").read_text().splitlines()) == 5
+
+
+def test_rates_that_hold_no_speech_and_texts_that_fit_nowhere_are_named(run_speechkit: Run, tmp_path: Path) -> None:
+    slow, short = make_wav(tmp_path / "slow.wav", 2.0, 2000), make_wav(tmp_path / "short.wav", 0.05, RATE)
+    for audio, reason in (
+        (slow, "it is sampled at 2000 Hz, at least 4000 Hz are needed"),
+        (short, "u1  0.06 s, 30 words"),
+    ):
+        cut = make_cut("u1", audio, text="low high mid " * 10, speaker="organ")
+        save_cuts([cut], tmp_path / "cuts.jsonl.gz")
+        failed = run_speechkit("align", "forced", tmp_path / "cuts.jsonl.gz", "--out", tmp_path / "align")
+        assert (failed.exit_code, reason in failed.stderr) == (1, True), failed.stderr
 
 
 def test_words_that_fit_badly_are_listed(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
