@@ -50,5 +50,5 @@ def train(
         raise ConfigError(f"option {missing} is missing", hint="see `speechkit train --help`")
     from speechkit.train.loop import run
 
-    run(config, train=train_cuts, dev=dev_cuts, out=out, force=force)
-    print(out)
+    if run(config, train=train_cuts, dev=dev_cuts, out=out, force=force):
+        print(out)

@@ -40,8 +40,8 @@ CHECKPOINTS = "checkpoints"
 _MAX_SKIPPED_IN_A_ROW = 10
 
 
-def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Path, force: bool = False) -> None:
-    """Train a model on one or more manifests and publish it as `out`.
+def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Path, force: bool = False) -> bool:
+    """Train a model on one or more manifests and publish it as `out`; True in the process that did so.
 
     Raises:
         SpeechkitError: bad data, or the loss stopped being finite; Requeue: stopped by SIGTERM or SIGUSR1.
@@ -51,7 +51,6 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
         inputs["dev"] = manifest_of(dev)
     folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir, "cutpaste": config.cutpaste.plan}
     extra = {role: Path(folder) for role, folder in folders.items() if folder is not None}
-
     check_device(config.device)
 
     with join_team(config) as team:
@@ -67,6 +66,7 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
             )  # fmt: skip
 
         team.work(make, build)
+        return team.is_first
 
 
 class _Batches(torch.utils.data.Dataset[Batch | SpeechkitError]):

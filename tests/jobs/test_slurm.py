@@ -1,5 +1,7 @@
 """What is promised about Slurm, against a real one of two nodes, with and without accounting."""
 
+# above 300 lines: the acceptance list of jobs stands in one file
+
 from __future__ import annotations
 
 import contextlib
@@ -9,15 +11,20 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from job_site import Site, wait_until
+from tone_corpus import CONFIG_YAML, make_tone_corpus
 
+from speechkit.config import load_config
 from speechkit.jobs.config import JobSpec, SiteConfig
 from speechkit.jobs.folder import JobFolder, Status
 from speechkit.jobs.run import submit
+from speechkit.train import loop
+from speechkit.train.config import TrainConfig
 
 pytestmark = pytest.mark.slurm
 
@@ -372,3 +379,35 @@ def test_16_two_nodes_add_their_numbers(cluster: Site) -> None:
     done = cluster.run("job", "run", "--cmd", "slurm", *words)
     assert done.returncode == 0, done.stderr
     assert [(cluster.folder / f"sum.{rank}").read_text() for rank in (0, 1)] == ["3.0 sbx1", "3.0 sbx2"]
+
+
+def test_16_a_training_on_two_nodes_that_is_requeued_twice_equals_the_straight_run(cluster: Site) -> None:
+    make_tone_corpus(cluster.folder / "tones")
+    (cluster.folder / "conf.yaml").write_text(CONFIG_YAML)
+    settings = ["optim.num_steps=150", "optim.batches_per_step=2", "batch.max_seconds=3"]
+    config = load_config(TrainConfig, cluster.folder / "conf.yaml", settings)
+    loop.run(config, train=[cluster.folder / "tones"], dev=None, out=cluster.folder / "straight")
+    words = ["train", "conf.yaml", "--train", "tones", "--out", "model", *(f"--set={setting}" for setting in settings)]
+    resources = ["--tasks", "2", "--nodes", "2", "--resumable", "--log", "log/train.log"]
+    runner = cluster.start("job", "run", "--cmd", "slurm", *resources, "--", sys.executable, "-m", "speechkit", *words)
+    history, log = cluster.folder / "model.partial" / "train.jsonl", cluster.folder / "log" / "train.log"
+    task = f"{cluster.job_id('train')}_1"
+
+    def num_steps() -> int:
+        return history.read_text().count("\n") if history.exists() else 0
+
+    wait_until(lambda: num_steps() >= 20, 180)
+    cluster.call("scancel", "--batch", "--signal=USR1", task)  # as Slurm does before the time limit
+    wait_until(lambda: (cluster.job("train") / "status" / "1.json").exists(), 60)
+    assert cluster.status("train")["reason"] == "checkpointed"
+    first = num_steps()
+    assert 20 <= first < 100
+    cluster.start_now(task)
+    wait_until(lambda: num_steps() >= first + 20, 180)
+    cluster.call("scontrol", "requeue", task)  # as after a preemption
+    cluster.start_now(task)
+    _, stderr = runner.communicate(timeout=240)
+    assert runner.returncode == 0, stderr + log.read_text()
+    assert log.read_text().count("going on after step") == 2
+    for name in ("model.safetensors", "train.jsonl"):
+        assert (cluster.folder / "model" / name).read_bytes() == (cluster.folder / "straight" / name).read_bytes()
