@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from command_line import parse
 from hypothesis import given
 from hypothesis import strategies as st
+from source_code import REPO
 
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.jobs import slurm
@@ -148,6 +152,19 @@ def test_a_wrong_site_file_names_every_problem(tmp_path: Path) -> None:
     path.write_text("x = [")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_site(path)
+
+
+def test_the_documents_hold_a_site_file_and_commands_that_are_understood(tmp_path: Path) -> None:
+    text = (REPO / "docs" / "cluster.md").read_text(encoding="utf-8")
+    path = tmp_path / "slurm.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
+    site = load_site(path)
+    assert defaults_of(site, "2-training").partition == "gpu"
+    commands = [line for line in text.splitlines() if line.startswith("speechkit ")]
+    commands += re.findall(r"`(speechkit [a-z]+ [^`]*)`", text)
+    assert len(commands) >= 6
+    for command in commands:
+        parse(shlex.split(command))
 
 
 def test_the_site_file_is_found_in_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
