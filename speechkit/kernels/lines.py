@@ -86,14 +86,16 @@ def count_lines(
     errors = np.concatenate([np.empty((0, 3), np.int64), *parts])
     pairs = np.flatnonzero(too_long & 1)
     if pairs.size:
-        errors = _recount_words(buffers, spans, pairs, words, errors, ties)
+        errors = _recount_words(buffers, spans, pairs, words, errors, ties=ties, num_threads=num_threads)
     pairs = np.flatnonzero(too_long & 2)
     if pairs.size:
         chars[pairs, 0] = other_distances(buffers[0], buffers[1], spans[pairs])
     return LineCounts(words, chars, errors)
 
 
-def _recount_words(buffers: Buffers, spans: Counts, pairs: Counts, words: Counts, errors: Counts, ties: str) -> Counts:
+def _recount_words(
+    buffers: Buffers, spans: Counts, pairs: Counts, words: Counts, errors: Counts, *, ties: str, num_threads: int
+) -> Counts:
     """Align pairs that need more than one machine word, and put their errors among the others."""
     parts = [errors]
     for begin in range(0, len(pairs), _PAIRS_PER_TASK):
@@ -102,7 +104,9 @@ def _recount_words(buffers: Buffers, spans: Counts, pairs: Counts, words: Counts
         ids = tuple(np.empty(o[-1], np.int32) for o in offsets)
         starts = tuple(np.empty(o[-1], np.int64) for o in offsets)
         num_ids = number_lines(buffers[0], buffers[1], spans[some], offsets, (*ids, *starts))
-        found = align_ids(ids[0], offsets[0], ids[1], offsets[1], vocab_size=num_ids, ties=ties)
+        found = align_ids(
+            ids[0], offsets[0], ids[1], offsets[1], vocab_size=num_ids, ties=ties, num_threads=num_threads
+        )
         words[some, :3] = found.counts
         parts.append(_places(some, found, starts))
     merged = np.concatenate(parts)

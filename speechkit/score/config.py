@@ -39,7 +39,7 @@ class WerConfig(ScoringConfig):
 
     by: tuple[str, ...] = Field((), description="fields to group by, such as speaker")
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the printed intervals")
-    num_replicates: int = Field(1000, ge=100, description="bootstrap samples")
+    num_replicates: int = Field(1000, ge=100, le=10_000_000, description="bootstrap samples")
     seed: int = Field(0, description="seed of the bootstrap")
     train_text: Path | None = Field(None, description="texts the model was trained on")
     by_time: bool = Field(False, description="CTM against CTM: align by the times of the words")
@@ -58,7 +58,7 @@ class CompareConfig(ScoringConfig):
     by: str = Field("", description="unit of the sign, Wilcoxon and second bootstrap test, such as speaker")
     alpha: float = Field(0.05, gt=0, lt=1, description="a corrected probability below it counts as a difference")
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
-    num_replicates: int = Field(10_000, ge=100, description="bootstrap samples")
+    num_replicates: int = Field(10_000, ge=100, le=10_000_000, description="bootstrap samples")
     seed: int = Field(0, description="seed of the bootstrap")
 
 
@@ -85,5 +85,5 @@ class MultiConfig(Config):
     normalize: Path | None = Field(None, description="rule file applied to both sides")
     case: Literal["keep", "ascii", "unicode"] = Field("keep", description="letters made small on both sides")
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the printed intervals")
-    num_replicates: int = Field(1000, ge=100, description="bootstrap samples")
+    num_replicates: int = Field(1000, ge=100, le=10_000_000, description="bootstrap samples")
     seed: int = Field(0, description="seed of the bootstrap")

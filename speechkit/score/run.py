@@ -20,7 +20,7 @@ from speechkit.score.timed import pair_stm_ctm
 from speechkit.score.transcripts import Transcripts, guess_format, read_transcripts
 from speechkit.score.wer import Scored, score
 
-_NUM_LOOKED_AT = 100
+_NUM_LOOKED_AT, _BYTES_LOOKED_AT = 100, 1000  # texts, and of each
 _MAX_CASE_GAP = 0.5
 
 
@@ -92,8 +92,9 @@ def _warn_of_case(sides: tuple[Transcripts, Transcripts]) -> None:
     """Say it when one side is written in capitals and the other is not: then nearly every word is wrong."""
     shares = []
     for side in sides:
-        texts = "".join(side.text(u) for u in range(min(len(side), _NUM_LOOKED_AT)))
-        letters = [char for char in texts if char.lower() != char.upper()]
+        spans = zip(side.starts[:_NUM_LOOKED_AT].tolist(), side.ends[:_NUM_LOOKED_AT].tolist(), strict=True)
+        texts = b" ".join(side.data[begin : min(end, begin + _BYTES_LOOKED_AT)].tobytes() for begin, end in spans)
+        letters = [char for char in texts.decode(errors="ignore") if char.lower() != char.upper()]
         shares.append(sum(char.isupper() for char in letters) / max(1, len(letters)))
     if abs(shares[0] - shares[1]) > _MAX_CASE_GAP:
         log.warn(

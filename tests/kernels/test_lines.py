@@ -171,11 +171,12 @@ def test_a_shared_start_does_not_change_the_alignment() -> None:
         assert whole == [0] * len(shared) + align_words([ref], [hyp]).ops_of(0).tolist()
 
 
-def test_threads_do_not_change_anything() -> None:
+@pytest.mark.parametrize("ties", ["kaldi", "sclite"])
+def test_threads_do_not_change_anything(ties: str) -> None:
     source = random.Random(4)
     refs, hyps = ([" ".join(source.choices("abcdef", k=3)) for _ in range(45_000)] for _ in range(2))
-    one, _, _ = count(refs, hyps)
-    three, _, _ = count(refs, hyps, num_threads=3)
+    one, _, _ = count(refs, hyps, ties)
+    three, _, _ = count(refs, hyps, ties, num_threads=3)
     assert (one.words == three.words).all() and (one.chars == three.chars).all() and (one.errors == three.errors).all()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from speechkit.score.bootstrap import _kinds, rate_interval, replicate_sums
+from speechkit.score.config import CompareConfig, MultiConfig, WerConfig
 from speechkit.score.intervals import rate_intervals, share_interval, word_intervals
 from speechkit.score.summary import summarise
 from speechkit.score.transcripts import from_texts
@@ -59,3 +61,10 @@ def test_rows_are_counted_whether_they_fit_into_one_number_or_not() -> None:
         kinds, frequency = _kinds(rows * scale)
         expected = np.unique(rows * scale, axis=0, return_counts=True)
         assert kinds.tolist() == expected[0].tolist() and frequency.tolist() == expected[1].tolist()
+
+
+@pytest.mark.parametrize("config", [WerConfig, CompareConfig, MultiConfig])
+def test_too_few_and_too_many_replicates_are_refused(config: type[WerConfig]) -> None:
+    for number in (99, 10_000_001):
+        with pytest.raises(ValidationError, match="num_replicates"):
+            config(num_replicates=number)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -128,3 +132,10 @@ def test_the_interval_depends_on_the_seed_only() -> None:
     errors, words = np.array([0, 1, 5, 2]), np.array([10, 12, 9, 11])
     assert rate_interval(errors, words, seed=1) == rate_interval(errors[::-1], words[::-1], seed=1)
     assert rate_interval(errors, words, seed=1) != rate_interval(errors, words, seed=2)
+
+
+def test_capitals_are_seen_at_the_start_of_a_long_line(run_speechkit: Callable[..., Any], tmp_path: Path) -> None:
+    for name, letter in (("ref", "\u00c9"), ("hyp", "\u00e9")):  # the part that is looked at ends inside a character
+        (tmp_path / name).write_text(f"a {letter.lower()} {letter * 1000}\n", encoding="utf-8")
+    found = run_speechkit("score", "wer", tmp_path / "ref", tmp_path / "hyp")
+    assert found.exit_code == 0 and "capitals are 100 %" in found.stderr
