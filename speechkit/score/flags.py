@@ -12,6 +12,7 @@ from speechkit.kernels.words import may_loop
 from speechkit.score.wer import Scored
 
 MIN_REPEATS = (4, 3, 3, 3)  # of a 1-, 2-, 3- and 4-gram in a row
+MIN_LOOP_ERRORS = 3  # words substituted or inserted in an utterance with a loop
 MIN_BURST = 5  # insertions in a row
 MAX_PER_SECOND = {"word": 7.0, "char": 30.0, "mixed": 15.0}
 MIN_SILENT_REF = 3
@@ -21,8 +22,8 @@ def flag(scored: Scored, utterance: int, *, unit: str = "word") -> dict[str, Any
     """The flags of one utterance, with what raised them; empty for most."""
     found: dict[str, Any] = {}
     ref, hyp = scored.ref_words(utterance), scored.hyp_words(utterance)
-    loop = longest_loop(hyp)
-    if loop is not None and loop[1] * len(loop[0]) > _length(longest_loop(ref)):
+    loop = longest_loop(hyp) if scored.words[utterance, [0, 2]].sum() >= MIN_LOOP_ERRORS else None
+    if loop is not None and _length(loop) > _length(longest_loop(ref)):
         found["loop"] = f"{' '.join(loop[0])} x{loop[1]}"
     burst = _longest_burst([op for op, _, _ in scored.align(utterance)])
     if burst >= MIN_BURST:
@@ -41,7 +42,7 @@ def _suspicious(scored: Scored, unit: str) -> npt.NDArray[np.bool_]:
     seconds = scored.all_seconds()
     found: npt.NDArray[np.bool_] = (ins >= MIN_BURST) | ((num_hyp == 0) & (num_ref >= MIN_SILENT_REF))
     found |= (seconds > 0) & (num_hyp > num_ref) & (num_hyp > MAX_PER_SECOND[unit] * seconds)
-    wrong = np.flatnonzero(sub + ins >= MIN_REPEATS[0] - 1)
+    wrong = np.flatnonzero(sub + ins >= MIN_LOOP_ERRORS)
     spans = np.ascontiguousarray(scored.spans[wrong, 2:])
     found[wrong] |= may_loop(scored.hyp.data, spans, np.array(MIN_REPEATS, np.int64))
     found[list(scored.overrides)] = True

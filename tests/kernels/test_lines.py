@@ -151,6 +151,11 @@ def test_long_lines_of_many_different_characters_have_their_distance() -> None:
     check(refs, [noisy_letters(ref, source) for ref in refs], "kaldi")
 
 
+@pytest.mark.parametrize("num", [254, 255, 256, 257])
+def test_characters_of_the_reference_only_are_told_from_those_of_the_hypothesis_only(num: int) -> None:
+    check(*(["".join(chr(first + k) for k in range(num))] for first in (0x4E00, 0x5E00)), "kaldi")
+
+
 def noisy_letters(text: str, source: random.Random) -> str:
     return "".join(source.choice(["", letter, "c"]) if source.random() < 0.2 else letter for letter in text)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from speechkit.errors import SpeechkitError
-from speechkit.score.flags import flags, longest_loop
+from speechkit.score.flags import flag, flags, longest_loop
 from speechkit.score.lists import error_lists, join_compounds, word_rates
 from speechkit.score.nbest import oracle, read_nbest
 from speechkit.score.normalize import Normalizer, read_normalizer, strip_punctuation
@@ -101,6 +102,17 @@ def test_loops_bursts_silence_and_fast_speech_are_flagged() -> None:
     assert "u2" not in by_id
     assert by_id["u3"]["words_per_second"] == 18.0
     assert found["num_flagged"] == 3
+
+
+def test_no_flag_is_missed_among_many_utterances() -> None:
+    source = random.Random(5)
+    refs = [source.choices("ab", k=source.randrange(8)) for _ in range(1000)]
+    hyps = [ref + source.choices("ab", k=source.randrange(3)) * source.randrange(5) for ref in refs]
+    found = scored(*([" ".join(words) for words in side] for side in (refs, hyps)))
+    expected = {name: flag(found, u) for u, name in enumerate(found.ids)}
+    items = flags(found)["utterances"]
+    assert all(item.items() >= expected[item["id"]].items() for item in items)
+    assert len(items) == sum(map(bool, expected.values())) > 100
 
 
 def test_the_longest_loop_covers_most_words() -> None:
