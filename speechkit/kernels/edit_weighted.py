@@ -65,7 +65,11 @@ def _walk(begin: int, reach: tuple[int, int], directions: Ops, place: Ints, ops:
 
 @nb.njit(cache=True, nogil=True)
 def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: Ints) -> tuple[int, int]:
-    """(cost, first index of ops written, or -1 when the band may have missed a path of this cost)."""
+    """(cost, first index of ops written, or -1 when the band may have missed a path of this cost).
+
+    Args:
+        reach: deletions and insertions in the band; their difference is that of the sizes.
+    """
     m, n = ref.size, hyp.size
     width = min(n, reach[0] + reach[1]) + 1
     step = min(m, max(1, _SEGMENT_CELLS // width))
@@ -85,10 +89,8 @@ def _try_reach(ref: Ints, hyp: Ints, reach: tuple[int, int], ops: Ops, counts: I
         _row(ref[i - 1], hyp, i, reach, above, here, directions[(i - 1) % step])
         above, here = here, above
     cost = above[n]
-    # a path that leaves the band has more than reach[0] deletions or more than reach[1] insertions
-    if (reach[0] < m and cost >= GAP_COST * (2 * reach[0] + 2 + n - m)) or (
-        reach[1] < n and cost >= GAP_COST * (2 * reach[1] + 2 + m - n)
-    ):
+    # a path that leaves the band has more than reach[0] deletions or more than reach[1] insertions: the same cost
+    if reach[0] < m and cost >= GAP_COST * (2 * reach[0] + 2 + n - m):
         return cost, -1
     place = np.empty(3, np.int64)
     place[0], place[1], place[2] = m, n, ops.size

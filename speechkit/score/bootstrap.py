@@ -21,6 +21,8 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 MIN_BANKED, MAX_KINDS = 2000, 64  # rows and different rows from which the bank of sums is used,
 ROWS_PER_KIND = 600  # and this many rows at least for each different one: then multinomial draws are faster
+# and rows with errors: a finite bank holds rare ones too often or too seldom
+MIN_WRONG, ROWS_PER_WRONG = 100, 1000
 _MAX_CELLS = 4_000_000  # draws held in memory at once
 
 
@@ -35,7 +37,8 @@ def replicate_sums(columns: Counts, *, num_replicates: int, seed: int, name: str
     """
     kinds, frequency = _kinds(columns)
     num_rows, num_columns = columns.shape
-    if num_columns == 2 and num_rows >= MIN_BANKED and len(kinds) > max(MAX_KINDS, num_rows // ROWS_PER_KIND):
+    is_large = num_columns == 2 and num_rows >= MIN_BANKED and len(kinds) > max(MAX_KINDS, num_rows // ROWS_PER_KIND)
+    if is_large and np.count_nonzero(columns[:, 0]) >= max(MIN_WRONG, num_rows // ROWS_PER_WRONG):
         return _banked(((kinds[:, 0] << 32) + kinds[:, 1]).repeat(frequency), num_replicates, seed, name)
     generator = rng(seed, "bootstrap", name)
     step = max(1, _MAX_CELLS // len(kinds))
@@ -65,7 +68,7 @@ def _banked(packed: Counts, num_replicates: int, seed: int, name: str) -> Floats
     bank = make_bank(packed, derive_seed(seed, "bootstrap", name, "bank", bits=62))
     sums = banked_sums(packed, bank, num_replicates, derive_seed(seed, "bootstrap", name, bits=62))
     excess = _unpack(bank).mean(axis=0) - BLOCK * _unpack(packed).mean(axis=0)
-    found: Floats = _unpack(sums) - num_blocks(len(packed)) * excess
+    found: Floats = np.rint(_unpack(sums) - num_blocks(len(packed)) * excess)  # sums are whole: equal ones stay equal
     return found
 
 

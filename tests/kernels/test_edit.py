@@ -159,6 +159,13 @@ def test_one_empty_side_of_any_length_is_deletions_or_insertions(ties: str, size
     assert set(found.ops_of(0).tolist()) == {DEL} and set(found.ops_of(1).tolist()) == {INS}
 
 
+def test_a_path_outside_the_first_band_is_found_if_it_costs_less() -> None:
+    num, rest = 34, [f"c{k}" for k in range(18)]  # 68 gaps at 3 outside a band of 33, 52 substitutions at 4 inside it
+    ref, hyp = [f"d{k}" for k in range(num)] + rest, rest + [f"i{k}" for k in range(num)]
+    sides = ([ref, [*ref, "e"], ref], [hyp, hyp, [*hyp, "e"]])
+    assert align_words(*sides, ties="sclite").counts.tolist() == [[0, 34, 34], [1, 34, 33], [0, 34, 35]]
+
+
 def test_an_unknown_tie_rule_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown tie rule"):
         align_words([["a"]], [["a"]], ties="best")

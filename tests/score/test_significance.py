@@ -171,3 +171,17 @@ def test_the_bootstrap_knows_that_systems_may_have_other_numbers_of_reference_wo
     assert found["effect"] == pytest.approx(100 * (a[:, 0].sum() / a[:, 1].sum() - b[:, 0].sum() / b[:, 1].sum()))
     assert found["interval"] == pytest.approx(plain["interval"], abs=0.5)
     assert found["effect"] != plain["effect"] and found["p"] == pytest.approx(plain["p"], abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("num", [3, 120])
+def test_a_large_corpus_with_few_different_utterances_has_the_p_of_these(num: int, seed: int) -> None:
+    source = np.random.default_rng(4)
+    words = source.integers(5, 105, 10_000)
+    a, b = (np.stack([words // 10, words], axis=1) for _ in range(2))
+    a[:num, 0] += 1
+    a[num : 2 * num - 6, 0] -= 1
+    drawn = source.poisson(num, 40_000) - source.poisson(max(0, num - 6), 40_000)  # how often each side is drawn
+    tail = min((drawn <= 0).mean(), (drawn >= 0).mean())
+    found = paired_bootstrap(a, b, unit="utterance", num_replicates=4000, seed=seed)
+    assert found["p"] == pytest.approx(2 * tail, rel=0.2)
