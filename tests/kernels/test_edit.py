@@ -135,6 +135,18 @@ def test_a_pair_whose_matrix_is_not_kept_has_the_alignment_of_the_whole_matrix()
     assert found.ops_of(0).tolist() == ops
 
 
+def test_a_narrow_band_goes_on_from_a_checkpoint_in_the_column_where_it_leaves_a_block() -> None:
+    distance = pytest.importorskip("rapidfuzz.distance")
+    source = random.Random(6)
+    size, spots = 16_864, (100, 12_000)  # of this size: column 7710
+    ref = [str(source.randrange(400)) for _ in range(size)]
+    hyp = ["x", *("y" if source.random() < 0.05 else word for word in ref[1:])]
+    hyp = [*hyp[: spots[0]], *hyp[spots[0] + 20 : spots[1]], *["z"] * 20, *hyp[spots[1] :]]
+    found = align_words([ref], [hyp])
+    assert found.counts.sum() == distance.Levenshtein.distance(ref, hyp)
+    assert all((r == h) == (op == COR) for op, r, h in zip_ops(found.ops_of(0).tolist(), ref, hyp))
+
+
 def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
     refs, hyps = corpus(10_000, 50, 6, 0.3)
     ids: dict[str, int] = {}
