@@ -42,9 +42,9 @@ bench: .venv/.stamp
 	  echo "# $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
-# each of the two clusters, without and with accounting, has a worker of its own
+# four clusters, two of them with accounting, each with a worker of its own
 test-slurm: .venv/.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/jobs -rs -m slurm -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/jobs -rs -m slurm -n 4 --dist loadgroup
 
 test-k2:
 	bash tools/test_k2.sh

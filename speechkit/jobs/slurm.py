@@ -160,6 +160,7 @@ def render_script(spec: JobSpec, site: SiteConfig, folder: Path, *, extra: list[
         f"# {spec.num_elements} elements; written by `speechkit job run`, may be given to sbatch by hand.",
         *map(_directive, directives),
         "export SLURM_EXPORT_ENV=ALL  # what runs below sees the variables set here",
+        "trap '' USR1  # a notice before the wrapper can take it would end the job",
         *(f"export {name}={shlex.quote(value)}" for name, value in _own_variables(site).items()),
         *map(shlex.join, site.setup),
         "# the first word is the number of the element before the first task",

@@ -22,6 +22,7 @@ _FIRST_QUERY, _LAST_QUERY = 2.0, 30.0
 _MAX_LISTING_SHARE = 0.05  # of the time; listing 10,000 elements on a file server takes a while
 _NO_ANSWER_SECONDS = 600.0
 _NUM_TOLD, _NUM_TAIL = 3, 15
+_ASK_AGAIN_SECONDS, _EXPLAIN_SECONDS = 1.0, 10.0
 _AT_ONCE = {"NODE_FAIL", "BOOT_FAIL"}  # nobody is left who could write a status
 _NO_RETRY = ("time limit", "memory", "cancelled", "never start", "log or job folder", "runner was ended")
 
@@ -51,6 +52,7 @@ class Watch:
         self.first_seen: dict[tuple[int, str], float] = {}
         self.interrupted: set[int] = set()  # elements that wrote `requeue` and may start again
         self.answered = self.started = time.monotonic()
+        self.asked = 0.0
         self.query_pause, self.next_query = _FIRST_QUERY, self.started + _FIRST_QUERY
         self.num_told, self.told_waiting, self.next_report = 0, "", 10.0
 
@@ -72,12 +74,16 @@ class Watch:
         """Look once at the status files, and when it is time at the backend."""
         suspects = self._read_statuses()
         now = time.monotonic()
-        if now >= self.next_query or suspects:
+        if now >= self.next_query or (suspects and now >= self.asked + _ASK_AGAIN_SECONDS):
+            self.asked = now
             self.query_pause = min(_LAST_QUERY, 1.3 * self.query_pause)
             self._ask()
             self.next_query = time.monotonic() + self.query_pause
         for element, status in suspects.items():
-            self._settle(element, self._explained(element, status, self.states.get(element)))
+            state = self.states.get(element)
+            is_ending = state is None or state.is_alive  # Slurm says later why, if it was Slurm
+            if self.spec.backend == "local" or not is_ending or self._since(element, "explain") > _EXPLAIN_SECONDS:
+                self._settle(element, self._explained(element, status, state))
         self._start_again()
         self._report()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,9 +39,19 @@ def why_no_slurm() -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "slurm_mode" in metafunc.fixturenames:
-        has_group = metafunc.config.pluginmanager.hasplugin("xdist")  # each mode in one worker of `-n 2`
-        params = [pytest.param(m, marks=[pytest.mark.xdist_group(m)] if has_group else []) for m in MODES]
+        # with `-n 4 --dist loadgroup` each half of the tests has a worker and a cluster for each mode
+        half = zlib.crc32(metafunc.function.__name__.encode()) % 2
+        has_groups = metafunc.config.pluginmanager.hasplugin("xdist")
+        params = [pytest.param(m, marks=[pytest.mark.xdist_group(f"{m}-{half}")] if has_groups else []) for m in MODES]
         metafunc.parametrize("slurm_mode", params, scope="session")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Starting and stopping edit /etc/hosts, and may install packages."""
+    with (Path(tempfile.gettempdir()) / "speechkit-slurm-sandbox.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +62,16 @@ def sandbox(slurm_mode: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip(why)
     tool, folder = str(sandbox_tool()), str(tmp_path_factory.mktemp(f"slurm-{slurm_mode}"))
     words = ["--dbd"] if slurm_mode == "dbd" else []
-    started = subprocess.run(
-        [tool, "start", folder, "--nodes", "2", *words], capture_output=True, text=True, timeout=300, check=False
-    )
+    with one_at_a_time():
+        command = [tool, "start", folder, "--nodes", "2", *words]
+        started = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if started.returncode != 0:
         pytest.skip(f"no Slurm starts here: {started.stderr.strip().splitlines()[-1:]}")
     conf = re.search(r"SLURM_CONF=(\S+)", started.stdout)
     assert conf, started.stdout
     yield folder, {**os.environ, "SLURM_CONF": conf[1], "SPEECHKIT_JOB_HEARTBEAT": "1", "OMP_NUM_THREADS": "1"}
-    subprocess.run([tool, "stop", folder], capture_output=True, timeout=120, check=False)
+    with one_at_a_time():
+        subprocess.run([tool, "stop", folder], capture_output=True, timeout=120, check=False)
 
 
 def _end(site: Site) -> None:

@@ -16,7 +16,7 @@ from source_code import REPO
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.jobs import slurm
 from speechkit.jobs.config import JobSpec, SiteConfig, of_element, seconds_of
-from speechkit.jobs.folder import parse_ranges, ranges
+from speechkit.jobs.folder import Status, parse_ranges, ranges
 from speechkit.jobs.intake import environment, name_of
 from speechkit.jobs.run import submit
 from speechkit.jobs.site import defaults_of, load_site, parse_backend
@@ -112,8 +112,9 @@ def test_the_script_says_what_the_site_file_asks_for(tmp_path: Path, site: SiteC
         "--constraint=a100", "--time=8:00:00", "--open-mode=append", "--kill-on-invalid-dep=yes",
         "--signal=B:USR1@120", "--export=NONE", "--requeue", "--array=1-3", '"--output=/data/a b/x.%a.log"',
     ]  # fmt: skip
-    assert text.splitlines()[-5:] == [
+    assert text.splitlines()[-6:] == [
         "export SLURM_EXPORT_ENV=ALL  # what runs below sees the variables set here",
+        "trap '' USR1  # a notice before the wrapper can take it would end the job",
         "module load cuda/12",
         "source 'my env/bin/activate'",
         "# the first word is the number of the element before the first task",
@@ -255,6 +256,19 @@ def test_an_earlier_job_of_another_command_is_not_overrun(fake: Path, tmp_path: 
     assert len(asked(fake, "sbatch")) == 1  # the same command finds its job
     with pytest.raises(SpeechkitError, match="2 elements of another job `x` are still in the queue"):
         submit(spec_of(tmp_path, num_elements=2, command=["other", "JOB"]))
+
+
+def test_why_an_element_was_ended_is_told_when_slurm_has_made_up_its_mind(fake: Path, tmp_path: Path) -> None:
+    pretend(fake, "scontrol", "true")
+    pretend(fake, "sbatch", "echo 5")
+    pretend(fake, "squeue", "echo '5_1|COMPLETING|None|n7'")
+    handle = submit(spec_of(tmp_path))
+    handle.folder.write_status(1, Status("failed", -15, 1, "ended from outside by signal SIGTERM", signal=15))
+    handle.watch.poll()
+    assert handle.watch.open == {1}
+    pretend(fake, "squeue", "echo '5_1|CANCELLED|None|n7'")
+    (result,) = handle.wait(timeout=10)
+    assert result.status.reason == "cancelled (scancel) on n7"
 
 
 def test_a_lost_element_is_told_after_the_grace_and_not_before(fake: Path, tmp_path: Path) -> None:
