@@ -111,12 +111,18 @@ def check_packages() -> Check:
         required = importlib.metadata.requires("speechkit") or []
     except importlib.metadata.PackageNotFoundError:
         return Check("packages", "PROBLEM", "speechkit itself is not installed", "pip install --no-deps -e .")
-    names = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
+    names = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text and _is_for_us(text)]
     absent = [name for name in names if version_of(name) is None]
     if absent:
         return Check("packages", "PROBLEM", f"missing: {', '.join(absent)}", f"pip install {' '.join(absent)}")
     shown = ("lhotse", "numpy", "numba", "sentencepiece")
     return Check("packages", "ok", ", ".join(f"{name} {version_of(name)}" for name in shown))
+
+
+def _is_for_us(requirement: str) -> bool:
+    """False for what only an older Python needs, `...; python_version < "3.11"`."""
+    below = re.search(r'python_version < "(\d+)\.(\d+)"', requirement)
+    return below is None or sys.version_info[:2] < (int(below[1]), int(below[2]))
 
 
 def version_of(package: str) -> str | None:
