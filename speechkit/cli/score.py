@@ -28,6 +28,8 @@ Unit = Annotated[
 Fragments = Annotated[bool, typer.Option("--fragments", help="nist: `part-` matches a whole word.")]
 OptionalWords = Annotated[bool, typer.Option("--optional-words", help="nist: (word) may be left out.")]
 Compounds = Annotated[bool, typer.Option("--compounds", help="`car port` for `carport` is no error.")]
+Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Level of the bootstrap intervals.")]
+Replicates = Annotated[int, typer.Option(min=100, max=10_000_000, help="Bootstrap samples.")]
 
 
 @app.command()
@@ -40,11 +42,13 @@ def wer(
         Path | None,
         typer.Option(help="Texts of the training set (cuts, JSONL, Kaldi text, or .txt with one sentence a line)."),
     ] = None,
-    by: Annotated[str, typer.Option(metavar="FIELD,...", help="Group by fields of the cuts or JSONL.")] = "",
+    by: Annotated[
+        str, typer.Option(metavar="FIELD,...", help="Group by fields of the cuts or JSONL, or by `prefix` of the ids.")
+    ] = "",
     missing: Annotated[str, typer.Option(help="No hypothesis: error, delete (count deletions) or skip.")] = "error",
     ties: Ties = "kaldi",
-    ci: Annotated[float, typer.Option(help="Level of the bootstrap intervals.")] = 0.95,
-    replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 1000,
+    ci: Level = 0.95,
+    replicates: Replicates = 1000,
     ref_format: Format = "auto",
     hyp_format: Format = "auto",
     json: Json = None,
@@ -133,8 +137,8 @@ def compare(
         str, typer.Option(metavar="FIELD", help="Unit of the sign, Wilcoxon and second bootstrap test.")
     ] = "",
     ties: Ties = "kaldi",
-    ci: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
-    replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 10_000,
+    ci: Level = 0.95,
+    replicates: Replicates = 10_000,
     alpha: Annotated[float, typer.Option(help="Corrected probabilities below it count as a difference.")] = 0.05,
     missing: Annotated[str, typer.Option(help="No hypothesis: error, or delete (count deletions).")] = "error",
     normalize: Rules = None,
@@ -183,8 +187,8 @@ def multi(
     missing: Annotated[str, typer.Option(help="No hypothesis: error, delete (count deletions) or skip.")] = "error",
     normalize: Rules = None,
     case: Case = "keep",
-    ci: Annotated[float, typer.Option(help="Level of the bootstrap intervals.")] = 0.95,
-    replicates: Annotated[int, typer.Option(help="Bootstrap samples.")] = 1000,
+    ci: Level = 0.95,
+    replicates: Replicates = 1000,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
