@@ -81,12 +81,12 @@ def status(
     from speechkit.artifact import write_json
     from speechkit.jobs.table import find_jobs, job_row, rows_as_json, table_lines
 
-    rows = [job_row(folder) for folder in find_jobs(root)]
     if watch:
         from speechkit.jobs.live import watch_jobs
 
         rows = watch_jobs(root)
     else:
+        rows = [job_row(folder) for folder in find_jobs(root)]
         print("\n".join(table_lines(rows, root)))
     if json_file is not None:
         write_json(json_file, rows_as_json(rows))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from speechkit.errors import SpeechkitError
 from speechkit.jobs import slurm
@@ -71,10 +72,18 @@ class LocalBackend:
         """The pool."""
         return "here"
 
+    def other_host(self) -> str:
+        """The machine that the pool was started on, when it is not this one."""
+        host = str(self._where().get("host", ""))
+        return host if host != socket.gethostname() else ""
+
+    def _where(self) -> dict[str, Any]:
+        return dict((self.folder.read_submitted().get("submissions") or [{}])[-1])
+
     def _pid(self) -> int | None:
         if self.pool is not None:
             return self.pool.pid
-        where = (self.folder.read_submitted().get("submissions") or [{}])[-1]
+        where = self._where()
         if where.get("host") != socket.gethostname():
             return None
         pid = where.get("pid")
@@ -103,10 +112,12 @@ class SlurmBackend:
         path = self.folder.path
         script = slurm.render_script(self.spec, self.site, path, extra=self.extra)
         (path / SCRIPT_FILE).write_text(script, encoding="utf-8")
-        self.spec.log_of(1).parent.mkdir(parents=True, exist_ok=True)  # without it Slurm fails without a word
+        for logs in {self.spec.log_of(element).parent for element in elements}:
+            logs.mkdir(parents=True, exist_ok=True)  # without it Slurm fails without a word
         extra = [*self.extra, *([f"--exclude={','.join(sorted(exclude))}"] if exclude else [])]
-        self.submissions += slurm.submit(self.spec, self.site, path, elements=elements, extra=extra)
-        self._save()
+        for submission in slurm.submit(self.spec, self.site, path, elements=elements, extra=extra):
+            self.submissions.append(submission)
+            self._save()  # at once: the next array may be refused, and this one must not be started again
 
     def _save(self) -> None:
         items = [asdict(submission) for submission in self.submissions]

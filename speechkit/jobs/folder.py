@@ -114,8 +114,13 @@ class JobFolder:
         """How the element ended, or None while nobody says."""
         try:
             return Status(**json.loads(self.status_path(element).read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError):  # also ESTALE of a file server that has just replaced it
             return None
+
+    def has_ended(self, element: int) -> bool:
+        """True when a wrapper has said its last word."""
+        status = self.read_status(element)
+        return status is not None and status.state in FINAL
 
     def write_status(self, element: int, status: Status) -> None:
         """Publish how an attempt ended."""

@@ -1,4 +1,4 @@
-"""The elements of a job on this machine, some at once: `python -m speechkit.jobs.local FOLDER ELEMENTS`.
+"""The elements of a job on this machine, some at once: `python -m speechkit.jobs.local FOLDER ELEMENTS RUNNER`.
 
 A process of its own, so that forking is cheap and clean. It ends its elements when it gets SIGTERM, or when the
 process that started it is gone.
@@ -31,14 +31,14 @@ def num_cores() -> int:
 def start_pool(path: Path, elements: list[int]) -> subprocess.Popen[bytes]:
     """Start the elements in the background."""
     return subprocess.Popen(
-        [sys.executable, "-m", "speechkit.jobs.local", str(path), ranges(elements)],
+        [sys.executable, "-m", "speechkit.jobs.local", str(path), ranges(elements), str(os.getpid())],
         stdin=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
 
 
 class _Pool:
-    def __init__(self, path: Path, spec: JobSpec, elements: list[int]) -> None:
-        self.path, self.spec = path, spec
+    def __init__(self, path: Path, spec: JobSpec, elements: list[int], runner: int) -> None:
+        self.path, self.spec, self.runner = path, spec, runner
         self.waiting = deque(elements)
         self.running: dict[int, int] = {}  # pid -> element
         per_element = spec.resources.threads * spec.resources.tasks
@@ -46,7 +46,6 @@ class _Pool:
         self.is_stopping = False
 
     def run(self) -> None:
-        parent = os.getppid()
         reader, writer = os.pipe()
         for end in (reader, writer):
             os.set_blocking(end, False)
@@ -54,14 +53,14 @@ class _Pool:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.signal(signal.SIGTERM, self._stop)
         while self.running or (self.waiting and not self.is_stopping):
+            if os.getppid() != self.runner and not self.is_stopping:  # perhaps it was gone before we came to life
+                self._stop(signal.SIGTERM, None)
             while self.waiting and len(self.running) < self.max_run and not self.is_stopping:
                 self._start(self.waiting.popleft())
             select.select([reader], [], [], 1.0)
             with suppress(BlockingIOError):
                 os.read(reader, 4096)
             self._collect()
-            if os.getppid() != parent and not self.is_stopping:
-                self._stop(signal.SIGTERM, None)
 
     def _start(self, element: int) -> None:
         pid = os.fork()
@@ -98,7 +97,7 @@ class _Pool:
 def main() -> None:
     """Run the elements named on the command line."""
     path = Path(sys.argv[1])
-    _Pool(path, JobFolder(path).load_spec(), parse_ranges(sys.argv[2])).run()
+    _Pool(path, JobFolder(path).load_spec(), parse_ranges(sys.argv[2]), int(sys.argv[3])).run()
 
 
 if __name__ == "__main__":

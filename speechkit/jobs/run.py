@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -61,6 +61,13 @@ class JobHandle:
         """Where it runs."""
         return self.watch.backend
 
+    @property
+    def num_untouched(self) -> int:
+        """Elements that `--pick failed` left out although they never ran to an end."""
+        known = self.watch.open | self.watch.results.keys()
+        done = {element for element, status in self.skipped.items() if status.state == "done"}
+        return self.spec.num_elements - len(known | done)
+
     def wait(self, timeout: float | None = None) -> list[ElementResult]:
         """Wait for all elements, at most `timeout` seconds; those that have ended, in order."""
         if self.watch.wait(timeout):
@@ -69,7 +76,13 @@ class JobHandle:
         return [ElementResult(element, status) for element, status in sorted(ended.items())]
 
     def cancel(self) -> None:
-        """End all elements and wait until none runs."""
+        """End all elements and wait until none runs.
+
+        Raises:
+            SpeechkitError: they were started on another machine, without Slurm.
+        """
+        if isinstance(self.backend, LocalBackend) and (host := self.backend.other_host()):
+            raise SpeechkitError(f"the job `{self.folder.path}` was started on {host}", hint="cancel it there")
         self.backend.end()
         deadline = time.monotonic() + _CANCEL_SECONDS
         while time.monotonic() < deadline:
@@ -148,6 +161,7 @@ def _still_alive(folder: JobFolder, spec: JobSpec, backend: LocalBackend | Slurm
     if states is None:
         raise SpeechkitError("squeue does not answer: does an earlier job of this name still run?", hint="try again")
     alive = {element for element, state in states.items() if state.is_alive}
+    alive -= {e for e in alive if states[e].state == "COMPLETING" and folder.has_ended(e)}  # Slurm only tidies up
     if alive and (spec.backend != "slurm" or _what(before) != _what(spec)):
         raise SpeechkitError(
             f"{len(alive)} elements of another job `{spec.name}` are still in the queue ({earlier.describe()})",
@@ -169,21 +183,33 @@ def run_job(
         SpeechkitError: elements failed; Requeue: ended from outside, elements are checkpointed.
     """
     folder_of(spec).parent.mkdir(parents=True, exist_ok=True)
-    with lease(folder_of(spec)):
+    with _alone(folder_of(spec)):
         follow(submit(spec, site=site, pick=pick, extra=extra))
 
 
 def attach(path: Path) -> None:
     """Wait again for a job that was started earlier, as `run_job` does."""
     handle = JobHandle.load(path)
-    with lease(handle.folder.path):
+    with _alone(handle.folder.path):
         follow(handle)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lease(path))
+        except SpeechkitError as error:
+            hint = f"wait for it, or speechkit job cancel {path}"
+            raise SpeechkitError(error.what.replace("is being written by", "is followed by"), hint=hint) from None
+        yield
 
 
 def follow(handle: JobHandle) -> None:
     """Wait; Ctrl-C ends the job, SIGTERM ends what runs here and leaves what runs under Slurm."""
     if not handle.watch.open:
-        print(f"up to date: {_near(handle.folder.path)}")
+        rest = f"; {handle.num_untouched} elements never ran" if handle.num_untouched else ""
+        print(f"{'nothing failed' if rest else 'up to date'}: {_near(handle.folder.path)}{rest}")
         return
     with _stop_signals() as stopped:
         try:
@@ -257,7 +283,9 @@ def _tell(handle: JobHandle) -> None:
     seconds = sum(status.end - status.start for status in results.values() if status.start)
     if not failed:
         peak = max((status.maxrss_mb for status in results.values()), default=0.0)
-        log.info(f"{spec.name}: all {spec.num_elements} elements done, {seconds:.1f} s in them, peak {peak:.0f} MB")
+        rest = handle.num_untouched
+        which = f"{spec.num_elements - rest} of {spec.num_elements}" if rest else f"all {spec.num_elements}"
+        log.info(f"{spec.name}: {which} elements done, {seconds:.1f} s in them, peak {peak:.0f} MB")
         return
     first = next(iter(failed))
     reasons = [f"element {element}: {how(status)}" for element, status in list(failed.items())[:3]]

@@ -46,7 +46,11 @@ def load_site(path: Path | None) -> SiteConfig:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not valid TOML: {error}", where=str(path)) from None
-    return build_config(SiteConfig, tree, {(): str(path)})
+    try:
+        return build_config(SiteConfig, tree, {(): str(path)})
+    except ConfigError as error:
+        error.hint = "docs/cluster.md shows a site file"
+        raise
 
 
 def defaults_of(site: SiteConfig, name: str) -> SiteDefaults:

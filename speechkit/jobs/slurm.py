@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -188,8 +188,10 @@ def _own_variables(site: SiteConfig) -> dict[str, str]:
     return {"PYTHONPATH": own} if own and site.python is None and not site.launch else {}
 
 
-def submit(spec: JobSpec, site: SiteConfig, folder: Path, *, elements: list[int], extra: list[str]) -> list[Submission]:
-    """Give elements to Slurm, in as many arrays as its MaxArraySize asks for.
+def submit(
+    spec: JobSpec, site: SiteConfig, folder: Path, *, elements: list[int], extra: list[str]
+) -> Iterator[Submission]:
+    """Give elements to Slurm, in as many arrays as its MaxArraySize asks for; each is told before the next is given.
 
     Raises:
         SpeechkitError: sbatch says no; the message is Slurm's.
@@ -199,7 +201,6 @@ def submit(spec: JobSpec, site: SiteConfig, folder: Path, *, elements: list[int]
     chunks: dict[int, list[int]] = {}
     for element in elements:
         chunks.setdefault((element - 1) // (most - 1) * (most - 1), []).append(element)
-    done = []
     for offset, chunk in chunks.items():
         limit = f"%{max(1, max_run // len(chunks))}" if max_run else ""
         tasks = ranges(element - offset for element in chunk)
@@ -215,8 +216,7 @@ def submit(spec: JobSpec, site: SiteConfig, folder: Path, *, elements: list[int]
                 where=said,
                 hint="docs/cluster.md says how to ask for less or other",
             )
-        done.append(Submission(answer.stdout.strip().partition(";")[0], offset, chunk))
-    return done
+        yield Submission(answer.stdout.strip().partition(";")[0], offset, chunk)
 
 
 def _max_array_size() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speechkit.errors import SpeechkitError
 from speechkit.jobs.config import JobSpec
-from speechkit.jobs.folder import SPEC_FILE, JobFolder, Status, ranges
+from speechkit.jobs.folder import SPEC_FILE, JobFolder, Status
 from speechkit.jobs.wait import how, tail_of
 from speechkit.jobs.worker import HEARTBEAT_SECONDS
 
@@ -134,6 +134,3 @@ def _hidden(row: JobRow) -> Iterator[str]:
 def _short(job: str, root: Path) -> str:
     path = Path(job)
     return str(path.relative_to(root.absolute())) if path.is_relative_to(root.absolute()) else job
-
-
-__all__ = ["JobRow", "find_jobs", "job_row", "ranges", "rows_as_json", "table_lines"]

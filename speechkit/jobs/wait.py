@@ -54,7 +54,7 @@ class Watch:
         self.answered = self.started = time.monotonic()
         self.asked = 0.0
         self.query_pause, self.next_query = _FIRST_QUERY, self.started + _FIRST_QUERY
-        self.num_told, self.told_waiting, self.next_report = 0, "", 10.0
+        self.num_told, self.next_report = 0, 10.0
 
     def wait(self, timeout: float | None = None, until: Callable[[], bool] | None = None) -> bool:
         """Follow until no element is open, `timeout` seconds are over or `until` says so; True when none is open."""
@@ -167,8 +167,10 @@ class Watch:
         return silence < time.monotonic() - self.started + 1.0
 
     def _words(self, element: int, state: SlurmState) -> str:
+        if state.state == "LOST" and element in self.interrupted:
+            return "ended from outside"
         if state.state == "LOST":
-            return "its wrapper was killed"
+            return "its wrapper was killed" if self._was_started(element) else "never started: its runner was ended"
         limit = self.spec.resources.time or "of the partition"
         words = state.ended(was_started=self._was_started(element))
         return words.replace("time limit reached", f"time limit {limit} reached")
@@ -178,7 +180,7 @@ class Watch:
             asked = self.spec.resources.mem or "the default"
             reason = f"killed, perhaps for memory (asked {asked}, peak {status.maxrss_mb:.0f} MB): --mem"
             return replace(status, reason=reason)
-        if state is not None and not state.is_alive and state.state not in ("FAILED", "COMPLETED"):
+        if state is not None and not state.is_alive and state.state not in ("FAILED", "COMPLETED", "LOST"):
             return replace(status, reason=self._words(element, state))
         return status
 
@@ -186,7 +188,7 @@ class Watch:
         if status.state == "failed":
             if "node failed" in status.reason and status.node:
                 self.bad_nodes.add(status.node)
-            if self.tries[element] < self.spec.retries and not any(word in status.reason for word in _NO_RETRY):
+            if self.tries[element] < self.spec.retries and self._may_help(status):
                 self.tries[element] += 1
                 self.to_retry.add(element)
                 self._tell_failure(element, status, again=True)
@@ -194,6 +196,11 @@ class Watch:
             self._tell_failure(element, status, again=False)
         self.open.discard(element)
         self.results[element] = status
+
+    def _may_help(self, status: Status) -> bool:
+        """False when another try would end alike, or somebody wants the end (`speechkit job cancel`)."""
+        is_wanted = self.spec.backend == "local" and status.reason.startswith("ended from outside")
+        return not is_wanted and not any(word in status.reason for word in _NO_RETRY)
 
     def _start_again(self) -> None:
         if not self.to_retry or not self.backend.can_retry_now:

@@ -126,7 +126,7 @@ class _Element:
         if self.ended_by:
             return "failed", self.ended_by
         asks = self._wants_requeue().exists() or rc == Requeue.exit_code
-        if not asks and not (rc and self.received):
+        if not asks and not (rc and set(self.received) - {_NOTICE}):  # a notice alone ends nothing
             return ("done", "") if rc == 0 else ("failed", _reason_of(rc))
         if self.spec.resumable:
             return "requeue", "checkpointed" if asks else "ended from outside"

@@ -102,6 +102,17 @@ def test_pick_failed_leaves_what_never_ran_and_pick_all_takes_everything(tmp_pat
     assert len((tmp_path / "ran").read_text().split()) == 7
 
 
+def test_pick_failed_does_not_say_that_all_is_done(here: Site) -> None:
+    words = ["job", "run", "--nj", "3", "--log", "log/p.JOB.log"]
+    assert here.run(*words, "--", "test", "JOB", "!=", "2").returncode == 1
+    JobFolder(here.job("p")).status_path(3).unlink()
+    again = here.run(*words, "--pick", "failed", "--", "true", "JOB")
+    assert (again.returncode, "2 of 3 elements done" in again.stderr) == (0, True), again.stderr
+    assert here.run(*words, "--pick", "failed", "--", "true", "JOB").stdout == (
+        "nothing failed: jobs/p; 1 elements never ran\n"
+    )
+
+
 WORDS = ["a b", "it's", '"q"', "$HOME", "`id`", "two\nlines", "\\", "*", "", "-n", "é"]
 
 
@@ -159,6 +170,44 @@ def test_ctrl_c_ends_every_process_and_leaves_with_130(here: Site) -> None:
     wait_until(lambda: all(gone(int(path.read_text())) for path in pids))
 
 
+@pytest.mark.parametrize("option", [[], ["--resumable"]])
+def test_a_cancelled_job_ends_and_is_not_tried_again(here: Site, option: list[str]) -> None:
+    words = ["job", "run", "--nj", "2", "--max-run", "1", "--retries", "2", "--log", "log/c.JOB.log", *option]
+    runner = here.start(*words, "--", "sh", "-c", "touch JOB.on; sleep 60")
+    wait_until(lambda: (here.folder / "1.on").exists())
+    refused = here.run(*words, *option, "--", "true", "JOB")
+    assert "is followed by pid" in refused.stderr
+    assert "hint: wait for it, or speechkit job cancel" in refused.stderr
+    assert here.run("job", "cancel", here.job("c")).returncode == 0
+    _, stderr = runner.communicate(timeout=20)
+    assert runner.returncode == 1
+    assert re.search("element 1: ended from outside.*\n  element 2: never started: its runner was ended", stderr), (
+        stderr
+    )
+    assert not (here.folder / "2.on").exists()
+
+
+def test_a_job_of_another_machine_is_not_said_to_be_cancelled(here: Site) -> None:
+    assert here.run("job", "run", "--log", "log/o.log", "--", "true").returncode == 0
+    folder = JobFolder(here.job("o"))
+    folder.write_submitted({"backend": "local", "submissions": [{"host": "elsewhere", "pid": 1}]})
+    done = here.run("job", "cancel", here.job("o"))
+    assert (done.returncode, "was started on elsewhere" in done.stderr) == (1, True)
+
+
+def test_a_pool_whose_runner_died_before_it_came_to_life_starts_nothing(here: Site) -> None:
+    folder = JobFolder(here.job("x"))
+    folder.create()
+    folder.save_spec(spec_of(here.folder, ["touch", "ran"]))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    words = [sys.executable, "-m", "speechkit.jobs.local", str(folder.path), "1"]
+    subprocess.run([*words, str(dead.pid)], env=here.env, check=True, timeout=20)
+    assert not (here.folder / "ran").exists()
+    subprocess.run([*words, str(os.getpid())], env=here.env, check=True, timeout=20)
+    assert (here.folder / "ran").exists()
+
+
 def test_nothing_goes_on_when_the_runner_is_killed(here: Site) -> None:
     words = ["--log", "log/l.log", "--", "sh", "-c", "echo $$ >pid; sleep 60"]
     runner = here.start("job", "run", *words)
@@ -196,6 +245,13 @@ def test_a_time_limit_holds_here_too(tmp_path: Path) -> None:
     ((_, state, reason),) = states(tmp_path, ["sleep", "30"], resources={"time": "0:01"}, retries=3)
     assert (state, reason) == ("failed", "time limit reached")
     assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_failure_after_the_notice_stays_a_failure(tmp_path: Path, resumable: bool) -> None:
+    command = ["sh", "-c", "kill -USR1 $PPID; sleep 0.2; exit 3"]
+    results = submit(spec_of(tmp_path, command, resumable=resumable)).wait(timeout=30)
+    assert [(r.status.state, r.status.rc, r.status.reason) for r in results] == [("failed", 3, "")]
 
 
 def test_a_wrapper_that_was_killed_is_told_as_such(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_a_wrong_site_file_names_every_problem(tmp_path: Path) -> None:
     text = caught.value.render()
     assert "unknown key `default`, did you mean `defaults`" in text
     assert "`launch`: input should be a valid list" in text
+    assert text.endswith("hint: docs/cluster.md shows a site file")
     path.write_text("x = [")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_site(path)
@@ -245,6 +246,38 @@ def test_more_elements_than_an_array_may_have_become_several_arrays(fake: Path, 
     assert outputs[0] == f"--output={tmp_path}/log/x.%a.log"
     assert outputs[1] == f"--output={tmp_path}/jobs/x/slurm.%A_%a.log"
     assert handle.watch.open == set(range(1, 2501))
+
+
+def test_arrays_before_a_refused_one_are_found_again(fake: Path, tmp_path: Path) -> None:
+    pretend(fake, "scontrol", "echo 'MaxArraySize            = 3'")
+    pretend(fake, "sbatch", f"test ! -e {fake}/full || exit 1; : >{fake}/full; echo 5")
+    pretend(fake, "squeue", "echo '5_[1-2]|PENDING|Priority|'")
+    with pytest.raises(SpeechkitError, match="sbatch refuses the job"):
+        submit(spec_of(tmp_path, num_elements=4))
+    pretend(fake, "sbatch", "echo 6")
+    handle = submit(spec_of(tmp_path, num_elements=4))
+    assert [words[-1] for words in asked(fake, "sbatch")] == ["0", "2", "2"]
+    assert handle.watch.open == {1, 2, 3, 4}
+
+
+def test_a_failed_element_that_slurm_still_tidies_up_runs_again(fake: Path, tmp_path: Path) -> None:
+    pretend(fake, "scontrol", "true")
+    pretend(fake, "sbatch", "echo 5")
+    handle = submit(spec_of(tmp_path))
+    handle.folder.write_status(1, Status("failed", 1, 1))
+    pretend(fake, "squeue", "echo '5_1|RUNNING|None|n7'")
+    submit(spec_of(tmp_path))
+    assert len(asked(fake, "sbatch")) == 1
+    pretend(fake, "squeue", "echo '5_1|COMPLETING|None|n7'")
+    submit(spec_of(tmp_path, command=["mended"]))
+    assert len(asked(fake, "sbatch")) == 2
+
+
+def test_the_folder_of_every_log_is_made_before_slurm_needs_it(fake: Path, tmp_path: Path) -> None:
+    pretend(fake, "scontrol", "true")
+    pretend(fake, "sbatch", "echo 5")
+    submit(spec_of(tmp_path, num_elements=3, log=f"{tmp_path}/log/JOB/x.log"))
+    assert {"1", "2", "3"} <= {path.name for path in (tmp_path / "log").iterdir()}
 
 
 def test_an_earlier_job_of_another_command_is_not_overrun(fake: Path, tmp_path: Path) -> None:
