@@ -120,9 +120,9 @@ def test_05_a_requeued_job_gives_what_an_undisturbed_one_gives(cluster: Site) ->
 
 def test_06_a_checkpoint_before_the_time_limit_and_on_it_goes(cluster: Site) -> None:
     site = cluster.toml("notice_seconds = 110")
-    words = ["--resumable", "--time", "2", "--log", "log/count.log", "--", *cluster.program(COUNT), "count", "4"]
+    words = ["--resumable", "--time", "2", "--log", "log/count.log", "--", *cluster.program(COUNT), "count", "8"]
     runner = cluster.start("job", "run", "--cmd", site, *words)
-    wait_until((cluster.job("count") / "status" / "1.json").exists, 100)  # Slurm looks at time limits every half minute
+    wait_until((cluster.job("count") / "status" / "1.json").exists, 130)  # Slurm looks at time limits every half minute
     assert cluster.status("count")["state"] == "requeue"
     assert 0 < len((cluster.folder / "count").read_text().split()) < 20
     task = f"{cluster.job_id('count')}_1"
