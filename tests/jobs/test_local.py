@@ -54,8 +54,8 @@ def test_what_is_done_does_not_run_again_unless_input_or_output_changed(tmp_path
     program = "echo JOB >>ran; cat $0 >JOB.out"
     command = ["sh", "-c", program, "in.txt", "--out", "JOB.out"]
 
-    def ran() -> list[str]:
-        submit(spec_of(tmp_path, command, num_elements=3)).wait(timeout=30)
+    def ran(words: list[str] = command) -> list[str]:
+        submit(spec_of(tmp_path, words, num_elements=3)).wait(timeout=30)
         path = tmp_path / "ran"
         lines = path.read_text().split() if path.exists() else []
         path.unlink(missing_ok=True)
@@ -67,6 +67,7 @@ def test_what_is_done_does_not_run_again_unless_input_or_output_changed(tmp_path
     assert ran() == ["2"]
     (tmp_path / "in.txt").write_text("other")
     assert ran() == ["1", "2", "3"]
+    assert ran([*command, "further"]) == ["1", "2", "3"]
 
 
 def test_a_bad_element_is_named_with_its_log_and_only_it_runs_again(here: Site) -> None:
@@ -218,6 +219,19 @@ def test_nothing_goes_on_when_the_runner_is_killed(here: Site) -> None:
     wait_until(lambda: gone(int(pid.read_text())))
 
 
+def test_what_a_command_leaves_behind_does_not_go_on(tmp_path: Path) -> None:
+    assert states(tmp_path, ["sh", "-c", "sleep 60 & echo $! >pid"]) == [(1, "done", "")]
+    wait_until(lambda: gone(int((tmp_path / "pid").read_text())))
+
+
+def test_terminated_without_a_checkpoint_it_leaves_with_143(here: Site) -> None:
+    runner = here.start("job", "run", "--log", "log/l.log", "--", "sh", "-c", "touch on; sleep 60")
+    wait_until(lambda: (here.folder / "on").exists())
+    os.kill(runner.pid, signal.SIGTERM)
+    runner.communicate(timeout=20)
+    assert (runner.returncode, here.status("l")["state"]) == (143, "failed")
+
+
 def test_terminated_it_passes_on_the_request_and_the_same_command_goes_on(here: Site) -> None:
     words = ["job", "run", "--resumable", "--log", "log/count.log", "--", *here.program(COUNT), "count"]
     runner = here.start(*words)
@@ -296,8 +310,18 @@ def test_an_orphan_publishes_neither_its_result_nor_its_status(here: Site) -> No
     assert folder.read_status(1) is None
 
 
+ALONE = """
+import os, sys, time
+before = open("pids").read().split() if os.path.exists("pids") else []
+if any(os.path.exists(f"/proc/{pid}") for pid in before):
+    sys.exit("another attempt runs")
+open("pids", "a").write(f"{os.getpid()}\\n")
+time.sleep(2)
+"""
+
+
 def test_an_orphan_is_ended_at_its_next_heartbeat_and_the_new_attempt_waits_for_that(here: Site) -> None:
-    program = here.program("import os, time; open('pids', 'a').write(f'{os.getpid()}\\n'); time.sleep(2)")
+    program = here.program(ALONE)
     folder = JobFolder(here.job("x"))
     folder.create()
     folder.save_spec(spec_of(here.folder, program))
@@ -307,6 +331,7 @@ def test_an_orphan_is_ended_at_its_next_heartbeat_and_the_new_attempt_waits_for_
     wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 1)
     newer = here.run("job", "exec", here.job("x"), "1")
     assert (newer.returncode, orphan.wait(timeout=5)) == (0, 1), newer.stderr
+    assert pids.read_text().count("\n") == 2
     assert here.status("x")["attempt"] == 2
 
 

@@ -181,10 +181,10 @@ def test_the_site_file_is_found_in_conf(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_one_squeue_tells_of_waiting_running_and_ended_elements(fake: Path) -> None:
     lines = [
+        "9_2|RUNNING|None|n3",
         "7_[5-8,10%2]|PENDING|Resources|",
         "7_1|RUNNING|None|n1",
         "7_2|FAILED|NonZeroExitCode|n2",
-        "9_2|RUNNING|None|n3",
     ]
     pretend(fake, "squeue", "\n".join(f"echo '{line}'" for line in lines))
     states = slurm.query([Submission("7", 0, list(range(1, 11))), Submission("9", 0, [2])])
