@@ -7,13 +7,11 @@ results = handle.wait()
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from speechkit import log
 from speechkit.artifact import lease
@@ -23,6 +21,7 @@ from speechkit.jobs.backend import LocalBackend, SlurmBackend, make_backend
 from speechkit.jobs.config import JobSpec, Pick, SiteConfig
 from speechkit.jobs.folder import JobFolder, Status, is_current, ranges
 from speechkit.jobs.wait import ElementResult, Watch, how, tail_of
+from speechkit.signals import noted_signals
 
 _CANCEL_SECONDS = 60.0
 _NUM_TAIL = 6
@@ -211,7 +210,7 @@ def follow(handle: JobHandle) -> None:
         rest = f"; {handle.num_untouched} elements never ran" if handle.num_untouched else ""
         print(f"{'nothing failed' if rest else 'up to date'}: {_near(handle.folder.path)}{rest}")
         return
-    with _stop_signals() as stopped:
+    with noted_signals(signal.SIGTERM, signal.SIGHUP) as stopped:
         try:
             handle.watch.wait(until=lambda: bool(stopped))
         except KeyboardInterrupt:
@@ -225,24 +224,6 @@ def follow(handle: JobHandle) -> None:
 
 def _near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield received
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _interrupt(handle: JobHandle) -> None:

@@ -21,22 +21,17 @@ _FIRST_CAPACITY = 1 << 15
 def _intern(ref: Ints, hyp: Ints, spans: Ints, errors: Ints, table: tuple[Ints, Words, Ints], ids: Ints) -> int:
     """Write ids of the words in errors, -1 where a side has none; returns their number, -1 when the table is full."""
     most = table[1].shape[0] - 1
-    num = 0
+    num, texts = 0, (ref, hyp)
     for e in range(errors.shape[0]):
         if num >= most:
             return -1
-        start = errors[e, 1]
-        ids[e, 0] = -1
-        if start >= 0:
-            end = end_of_word(ref, start, spans[errors[e, 0], 1])
-            ids[e, 0] = number_word(ref, hyp, (0, start, end), word_key(ref, start, end), num, table)
-            num += ids[e, 0] == num
-        start = errors[e, 2]
-        ids[e, 1] = -1
-        if start >= 0:
-            end = end_of_word(hyp, start, spans[errors[e, 0], 3])
-            ids[e, 1] = number_word(ref, hyp, (1, start, end), word_key(hyp, start, end), num, table)
-            num += ids[e, 1] == num
+        for side in range(2):
+            text, start = texts[side], errors[e, 1 + side]
+            ids[e, side] = -1
+            if start >= 0:
+                end = end_of_word(text, start, spans[errors[e, 0], 1 + 2 * side])
+                ids[e, side] = number_word(ref, hyp, (side, start, end), word_key(text, start, end), num, table)
+                num += ids[e, side] == num
     return num
 
 

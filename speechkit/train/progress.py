@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 
 from speechkit.artifact import publish_file
 from speechkit.data.batch import Batch
+from speechkit.signals import noted_signals
 
 HISTORY_FILE = "train.jsonl"
 
@@ -42,17 +41,6 @@ def cut_history(path: Path, num_steps: int) -> None:
             stream.writelines(line + "\n" for line in lines)
 
 
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
+def stop_signals() -> AbstractContextManager[list[int]]:
     """A list that gets the number of a SIGTERM or SIGUSR1 when one arrives; the loop looks at it between steps."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        yield received
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+    return noted_signals(signal.SIGTERM, signal.SIGUSR1)
