@@ -193,7 +193,7 @@ def build_config(cls: type[C], tree: object, origin: dict[tuple[str, ...], str] 
 
 def _describe(cls: type[Config], item: Any, origin: dict[tuple[str, ...], str]) -> str:
     path, known = _user_path(cls, item["loc"])
-    kind, dotted = item["type"], ".".join(path) or "(all)"
+    kind, dotted = item["type"], ".".join(path) or "the configuration"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         path, dotted = [*path, "kind"], f"{dotted}.kind"
     source = _origin_of(tuple(path), origin)
@@ -210,7 +210,8 @@ def _describe(cls: type[Config], item: Any, origin: dict[tuple[str, ...], str]) 
         given = item.get("input")
         shown = "" if isinstance(given, dict) else f" (got {given!r})"
         message = item["msg"].removeprefix("Value error, ")  # pydantic's prefix for our own validators
-        text = f"`{dotted}`: {message[:1].lower()}{message[1:]}{shown}"
+        text = f"{message[:1].lower()}{message[1:]}{shown}"
+        text = f"`{dotted}`: {text}" if path else text
     return f"{source}  {text}" if source else text
 
 

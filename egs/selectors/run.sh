@@ -20,7 +20,8 @@ planned="cover target-lm"                    # by texts alone
 of() { # of CORPUS: where its parts are; `target` is speech to get good at, never that of a test
   case $1 in
     texts) from=../fewtexts tests=test target=data/texts/target ;;
-    digits) from=../fewdigits tests="test-george test-theo" target=../fewdigits/data/natural ;;
+    digits) [[ -n $fsdd ]] || { echo "error: digits need --fsdd DIR; --corpora texts needs nothing" >&2; exit 2; }
+      from=../fewdigits tests="test-george test-theo" target=../fewdigits/data/natural ;;
     *) echo "error: \`--corpora\` holds \`$1\`; expected texts, digits" >&2; exit 2 ;;
   esac
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from speechkit import log
-from speechkit.errors import ConfigError
+from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.score.config import ScoringConfig
 from speechkit.score.lists import join_compounds
 from speechkit.score.marked import align_by_time, score_marked, score_pieces, split_plain
@@ -79,7 +79,10 @@ def score_files(
 
 
 def _refuse_unclear(*sides: tuple[Path, str, str, str]) -> None:
-    """Refuse `.txt` files: ids taken for words would be counted as right words, and lines joined by their number."""
+    """Refuse missing files, then `.txt`: ids taken for words count as right words, lines are joined by their number."""
+    for path, *_ in sides:
+        if not path.exists():
+            raise SpeechkitError(f"`{path}` does not exist")
     for path, kind, given, option in sides:
         if kind == "lines" and given == "auto":
             raise ConfigError(

@@ -364,7 +364,7 @@ def test_a_hundred_short_elements_cost_at_most_three_seconds_of_cpu(here: Site) 
 @pytest.mark.parametrize(
     "words, code, message",
     [
-        (["--nj", "2", "--log", "x.JOB.log", "--", "true"], 2, "would do the same: write JOB into the command"),
+        (["--nj", "2", "--log", "x.JOB.log", "--", "true"], 2, "\n  all 2 elements would do the same: write JOB"),
         (["--nj", "2", "--log", "x.log", "--", "echo", "JOB"], 2, "would write the log"),
         (["--log", "x.log"], 2, "not exactly one of a command and --commands"),
         (["--", "true"], 2, "there is no --log"),

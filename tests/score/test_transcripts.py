@@ -125,3 +125,12 @@ def test_plain_text_files_are_scored_only_when_it_is_said_what_they_hold(
     assert "--hyp-format text" in run_speechkit(*command, "--ref-format", "text").stderr
     assert run_speechkit(*command, "--ref-format", "text", "--hyp-format", "text").exit_code == 0
     assert run_speechkit(*command, "--ref-format", "lines", "--hyp-format", "lines").exit_code == 3
+
+
+def test_a_missing_file_is_named_before_the_form_of_the_other(
+    run_speechkit: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "hyp.txt").write_text("a hello\n")
+    for words in (("ref.txt", "hyp.txt"), ("hyp.txt", "ref.txt")):
+        done = run_speechkit("score", "wer", *(tmp_path / word for word in words))
+        assert (done.exit_code, done.stderr) == (1, f"error: `{tmp_path / 'ref.txt'}` does not exist\n")
