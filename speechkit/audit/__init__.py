@@ -1,0 +1,1 @@
+"""Label-noise audit: which transcripts are wrong, where, how many, how sure."""
