@@ -104,6 +104,9 @@ class FsddStringsConfig(Config):
     min_gap_ms: int = Field(0, ge=0, le=60_000, description="shortest gap between drawn words")
     max_gap_ms: int = Field(300, ge=0, le=60_000, description="longest gap between drawn words")
     takes: Text = Field("0-49", description="takes to draw from: ranges joined by comma")
+    take_blocks: int = Field(
+        1, ge=1, le=100, description="divide the takes into so many blocks; a drawn string has takes of one block"
+    )
     tight_share: float = Field(0.3, ge=0, le=1, description="share of drawn strings whose gaps are 0-20 ms")
     snr_db: Text = Field(
         "20:40", description="white noise: one level, LOW:HIGH drawn per string, or none (easier than fair)"

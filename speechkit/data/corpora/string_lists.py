@@ -136,15 +136,25 @@ def draw_strings(config: FsddStringsConfig, takes: Mapping[str, Take]) -> list[D
             f"no recordings of {', '.join(f'`{name}`' for name in unknown) or 'no speaker'}",
             expected=f"speakers={','.join(known)} or some of them",
         )
-    pools: dict[tuple[str, int], list[str]] = {(name, digit): [] for name in speakers for digit in range(10)}
+    blocks = range(config.take_blocks)
+    pools = [{(name, digit): list[str]() for name in speakers for digit in range(10)} for _ in blocks]
+    place = {take: rank for rank, take in enumerate(sorted(wanted & {take.take for take in takes.values()}))}
     for utt_id in sorted(takes):
         take = takes[utt_id]
-        if take.take in wanted and (take.speaker, take.digit) in pools:
-            pools[take.speaker, take.digit].append(utt_id)
-    empty = [f"{name} has no take {config.takes} of digit {digit}" for (name, digit), ids in pools.items() if not ids]
+        if take.take in place and take.speaker in speakers:
+            block = place[take.take] * config.take_blocks // len(place)
+            pools[block][take.speaker, take.digit].append(utt_id)
+    part = f" in block {{}} of {config.take_blocks}" if config.take_blocks > 1 else ""
+    empty = [
+        f"{name} has no take {config.takes} of digit {digit}{part.format(block + 1)}"
+        for block in blocks
+        for (name, digit), ids in pools[block].items()
+        if not ids
+    ]
     if empty:
         raise ConfigError("`takes` leaves a digit without a recording", where=empty)
-    return [_draw_one(config, index, pools=pools, takes=takes) for index in range(config.num_strings)]
+    num = config.num_strings
+    return [_draw_one(config, index, pools=pools[index % config.take_blocks], takes=takes) for index in range(num)]
 
 
 def _draw_one(

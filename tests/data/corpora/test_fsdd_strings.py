@@ -91,6 +91,16 @@ def test_drawn_strings_obey_their_options(clone: Path, tmp_path: Path) -> None:
     assert 15 < sum(is_tight) < 45
 
 
+def test_strings_of_different_blocks_share_no_take(clone: Path, tmp_path: Path) -> None:
+    cuts = render(clone, tmp_path / "out", "num_strings=60", "take_blocks=2").cuts
+    takes = [set(cut.supervisions[0].custom["recordings"]) for cut in cuts]
+    assert all({name[-2:] for name in own} in ({"00"}, {"01"}) for own in takes)
+    assert {name[-2:] for own in takes for name in own} == {"00", "01"}
+    with pytest.raises(ConfigError) as info:
+        render(clone, tmp_path / "none", "num_strings=6", "take_blocks=3")
+    assert "in block 3 of 3" in info.value.render()
+
+
 def test_the_same_seed_gives_the_same_bytes_for_any_number_of_jobs(clone: Path, tmp_path: Path) -> None:
     for name, num_jobs, seed in (("a", 1, 1), ("b", 3, 1), ("c", 1, 2)):
         render(clone, tmp_path / name, "num_strings=12", f"seed={seed}", num_jobs=num_jobs)
