@@ -29,6 +29,7 @@ Status = Literal["ok", "missing", "PROBLEM"]
 WARM = (
     "speechkit.kernels.confusions",
     "speechkit.kernels.ctc",
+    "speechkit.kernels.ctc_edits",
     "speechkit.kernels.edit",
     "speechkit.kernels.hmm",
     "speechkit.kernels.line_index",
