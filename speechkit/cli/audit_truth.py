@@ -2,8 +2,73 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from speechkit.cli.options import Force, NumJobs, Out, Seed
+
+Cuts = Annotated[Path, typer.Argument(metavar="CUTS", help="Manifest, or the folder that holds cuts.jsonl.gz.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
+    app.command("inject")(inject)
+
+
+def inject(
+    cuts: Cuts,
+    out: Out,
+    mix: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE[:WEIGHT],...",
+            help="swap, swap-speaker, swap-length, sub, confusable, pairflip, ins, del, del-frequent, transpose, "
+            "misread, form, language, truncate, silence, duplicate, wrong-speaker; default: the usual seven.",
+        ),
+    ] = "default",
+    rate: Annotated[float, typer.Option(help="Share of faulty utterances; of wrong words with --level word.")] = 0.1,
+    level: Annotated[
+        str, typer.Option(help="utterance: one fault each; word: each word by itself, types sub to del.")
+    ] = "utterance",
+    seed: Seed = 0,
+    labelers: Annotated[int, typer.Option(min=0, help="Assign so many labelers (custom field `labeler`).")] = 0,
+    bad_labelers: Annotated[int, typer.Option(min=0, help="So many of them make most of the faults.")] = 0,
+    bad_share: Annotated[float, typer.Option(help="Share of the faults that bad labelers make.")] = 0.8,
+    language: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sentences of another language, one a line.")
+    ] = None,
+    confusions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A word and those it is taken for on each line.")
+    ] = None,
+    forms: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A word and other ways to write it, separated by tabs.")
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ids that stay as they are: a line each, or JSONL.")
+    ] = None,
+    num_jobs: NumJobs = 1,
+    force: Force = False,
+) -> None:
+    """Plant faults in transcripts and audio, with the truth about each: cuts.jsonl.gz and truth.jsonl.
+
+    Example: speechkit audit inject data/train --rate 0.1 --seed 1 --out data/noisy
+    """
+    from speechkit.audit.config_truth import InjectConfig
+    from speechkit.config import build_config
+
+    tree = {
+        "mix": mix,
+        "rate": rate,
+        "level": level,
+        "seed": seed,
+        "labelers": labelers,
+        "bad_labelers": bad_labelers,
+        "bad_share": bad_share,
+    }
+    config = build_config(InjectConfig, tree)
+    from speechkit.audit.inject_run import Lists, run
+
+    lists = Lists(language=language, confusions=confusions, forms=forms, exclude=exclude)
+    run(config, cuts=cuts, out=out, lists=lists, num_jobs=num_jobs, force=force)
