@@ -84,7 +84,6 @@ class FoldsConfig(Config):
     by: tuple[str, ...] = Field(
         ("text", "duplicate"), min_length=1, description="keys whose equal values stay in one fold"
     )
-    max_prompt: int = Field(3, ge=1, description="a text that occurs no oftener than this may lie in several folds")
     seed: int = Field(0, ge=0, description="decides which groups go where")
 
     @pydantic.field_validator("by")

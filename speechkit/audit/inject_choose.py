@@ -109,14 +109,15 @@ def _next_event(
         gen = rng(config.seed, "fault", source.cuts[number].id)
         names = [name for name in config.weights if name != kind]
         others = [names[k] for k in gen.permutation(len(names)).tolist()]
-        for name in (kind, *others):
-            event = draw_event(source, number, name, gen, counts)
-            if event is not None:
-                if name != kind:
-                    counts.replaced[kind] += 1
-                    return replace(event, details={**event.details, "instead_of": kind})
-                return event
-        counts.passed_over += 1
+        drawn = (draw_event(source, number, name, gen, counts) for name in (kind, *others))
+        event = next((event for event in drawn if event is not None), None)
+        if event is None:
+            counts.passed_over += 1
+        elif event.kind == kind:
+            return event
+        else:
+            counts.replaced[kind] += 1
+            return replace(event, details={**event.details, "instead_of": kind})
     return None
 
 

@@ -15,6 +15,7 @@ Cuts = Annotated[Path, typer.Argument(metavar="CUTS", help="Manifest, or the fol
 def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
     app.command("inject")(inject)
+    app.command("folds")(folds)
 
 
 def inject(
@@ -72,3 +73,32 @@ def inject(
 
     lists = Lists(language=language, confusions=confusions, forms=forms, exclude=exclude)
     run(config, cuts=cuts, out=out, lists=lists, num_jobs=num_jobs, force=force)
+
+
+def folds(
+    cuts: Cuts,
+    out: Out,
+    num_folds: Annotated[int, typer.Option("--folds", metavar="K", help="Number of folds.")] = 5,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELD,...",
+            help="Equal values stay in one fold: text, duplicate (equal audio), speaker, recording, or any field.",
+        ),
+    ] = "text,duplicate",
+    seed: Seed = 0,
+    num_jobs: NumJobs = 1,
+    force: Force = False,
+) -> None:
+    """Training and test sets in which every cut is tested once, by a model that heard nothing like it.
+
+    Example: speechkit audit folds data/noisy --folds 3 --out exp/folds
+    """
+    from speechkit.audit.config_truth import FoldsConfig
+    from speechkit.config import build_config
+
+    names = tuple(name.strip() for name in by.split(","))
+    config = build_config(FoldsConfig, {"folds": num_folds, "by": names, "seed": seed})
+    from speechkit.audit.folds import run
+
+    run(config, cuts=cuts, out=out, num_threads=num_jobs, force=force)
