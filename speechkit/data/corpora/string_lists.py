@@ -142,8 +142,7 @@ def draw_strings(config: FsddStringsConfig, takes: Mapping[str, Take]) -> list[D
     for utt_id in sorted(takes):
         take = takes[utt_id]
         if take.take in place and take.speaker in speakers:
-            block = place[take.take] * config.take_blocks // len(place)
-            pools[block][take.speaker, take.digit].append(utt_id)
+            pools[place[take.take] % config.take_blocks][take.speaker, take.digit].append(utt_id)
     part = f" in block {{}} of {config.take_blocks}" if config.take_blocks > 1 else ""
     empty = [
         f"{name} has no take {config.takes} of digit {digit}{part.format(block + 1)}"
