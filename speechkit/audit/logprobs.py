@@ -32,7 +32,6 @@ class Emission:
         step_seconds, first_seconds: between frames, and of the first one.
         part: number of the folder that it comes from.
         hypothesis: greedy output.
-        seconds: length of the cut.
     """
 
     log_probs_TV: NDArray[np.float32]
@@ -41,7 +40,6 @@ class Emission:
     first_seconds: float
     part: int
     hypothesis: str
-    seconds: float = 0.0
 
 
 def greedy_tokens(log_probs_TV: NDArray[Any]) -> list[int]:
@@ -56,7 +54,7 @@ def greedy_text(log_probs_TV: NDArray[Any], tokenizer: Tokenizer) -> str:
 
 @dataclass(frozen=True)
 class _Part:
-    """One folder; index: start, frames, hypothesis and seconds by id."""
+    """One folder."""
 
     values_NV: NDArray[np.float16]
     tokenizer: Tokenizer
@@ -84,6 +82,10 @@ class LogProbs:
     def __contains__(self, utt_id: object) -> bool:
         return utt_id in self._places
 
+    def seconds_of(self, utt_id: str) -> float:
+        """Length of the cut that an utterance was heard in."""
+        return float(self._places[utt_id][1]["seconds"])
+
     def get(self, utt_id: str) -> Emission:
         """The log-probs of an utterance.
 
@@ -97,10 +99,7 @@ class LogProbs:
         number, row = self._places[utt_id]
         part = self._parts[number]
         values_TV = part.values_NV[row["start"] : row["start"] + row["frames"]].astype(np.float32)
-        return Emission(
-            values_TV, part.tokenizer, part.step_seconds, part.first_seconds, number, row["hypothesis"],
-            row.get("seconds", 0.0),
-        )  # fmt: skip
+        return Emission(values_TV, part.tokenizer, part.step_seconds, part.first_seconds, number, row["hypothesis"])
 
 
 def open_log_probs(folders: Sequence[Path]) -> LogProbs:

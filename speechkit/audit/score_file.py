@@ -45,13 +45,13 @@ class ScoredGap:
 
 @dataclass(frozen=True)
 class Scored:
-    """What `audit score` says of an utterance."""
+    """What `audit score` says of an utterance; `seconds` are those of its frames."""
 
     utt_id: str
     part: int
     speaker: str
     text: str
-    frames: int
+    seconds: float
     log_prob: float
     hypothesis: str
     words: tuple[ScoredWord, ...]
@@ -60,7 +60,7 @@ class Scored:
 
 
 def row_of(
-    utt_id: str, evidence: Evidence, lexicon: Sequence[str], *, part: int, speaker: str, frames: int
+    utt_id: str, evidence: Evidence, lexicon: Sequence[str], *, part: int, speaker: str, seconds: float
 ) -> dict[str, Any]:
     """The row of an utterance; null stands for -inf and for a word that does not exist."""
     words = [
@@ -91,7 +91,7 @@ def row_of(
         "part": part,
         "speaker": speaker,
         "text": " ".join(evidence.words),
-        "frames": frames,
+        "seconds": _plain(seconds),
         "log_prob": _plain(evidence.log_prob),
         "hypothesis": evidence.hypothesis,
         "words": words,
@@ -127,7 +127,7 @@ def _parse(row: dict[str, Any]) -> Scored:
     words = tuple(ScoredWord(**{key: _full(key, value) for key, value in word.items()}) for word in row["words"])
     gaps = tuple(ScoredGap(**{key: _full(key, value) for key, value in gap.items()}) for gap in row["gaps"])
     return Scored(
-        row["id"], row["part"], row["speaker"], row["text"], row["frames"], row["log_prob"], row["hypothesis"],
+        row["id"], row["part"], row["speaker"], row["text"], row["seconds"], row["log_prob"], row["hypothesis"],
         words, gaps, {name: _full(name, value) for name, value in row["scores"].items()},
     )  # fmt: skip
 

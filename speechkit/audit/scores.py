@@ -17,10 +17,9 @@ from speechkit.audit.evidence import Evidence, Floats, Ints
 from speechkit.audit.logprobs import Emission, greedy_tokens
 from speechkit.audit.score_file import read_scores as read_scores
 from speechkit.errors import SpeechkitError
-from speechkit.kernels import ctc_lattice
 from speechkit.kernels.ctc import required_frames
 from speechkit.kernels.ctc_align import align_tokens
-from speechkit.kernels.ctc_edits import NO_WORDS, EditLexicon, Edits, single_edits
+from speechkit.kernels.ctc_edits import NO_WORDS, EditLexicon, Edits, single_edits, text_log_prob
 from speechkit.kernels.edit import align_words
 from speechkit.text.tokenizer import SPACE, Tokenizer
 
@@ -130,7 +129,7 @@ def gather(
         end_seconds_W=np.maximum(0.0, first + step * (aligned.spans_W2[:, 1] - 0.5)),
         hypothesis=emission.hypothesis,
     )
-    scores = _likelihood_scores(evidence, values_TV, num_tokens=len(tokens))
+    scores = _likelihood_scores(evidence, values_TV, tokens)
     scores |= _distances(evidence.hypothesis, words)
     scores |= _edit_scores(evidence, star_penalty, has_lexicon=known is not None)
     scores |= _alignment_scores(evidence, aligned, values_TV, step)
@@ -189,14 +188,14 @@ def _best_words(log_probs_XL: Floats, known: _Known | None, given: Sequence[str]
     return value_X, np.where(np.isfinite(value_X), known.numbers_L[best_X], -1)
 
 
-def _likelihood_scores(evidence: Evidence, values_TV: np.ndarray, *, num_tokens: int) -> dict[str, float]:
+def _likelihood_scores(evidence: Evidence, values_TV: np.ndarray, tokens: Sequence[int]) -> dict[str, float]:
     hypothesis = greedy_tokens(values_TV)
-    labels_S = np.zeros(2 * len(hypothesis) + 1, np.int64)
-    labels_S[1::2] = hypothesis
-    log_prob_hyp = float(ctc_lattice.forward(values_TV, labels_S, np.empty((len(values_TV), len(labels_S)))))
+    log_prob_hyp = evidence.log_prob
+    if hypothesis != tokens:
+        log_prob_hyp = text_log_prob(values_TV, hypothesis)
     return {
         "nll_per_char": -evidence.log_prob / len(" ".join(evidence.words)),
-        "nll_per_token": -evidence.log_prob / num_tokens,
+        "nll_per_token": -evidence.log_prob / len(tokens),
         "llr_free": float(values_TV.max(axis=1).sum(dtype=np.float64)) - evidence.log_prob,
         "llr_hyp": log_prob_hyp - evidence.log_prob,
     }

@@ -112,14 +112,8 @@ def single_edits(
         around the slot decide.
     Test: torch's ctc_loss with a column for the star, and the sum over all paths.
     """
-    if not len(log_probs_TV):
-        raise SpeechkitError("no frames to score a transcript in")
-    kind = np.float64 if log_probs_TV.dtype == np.float64 else np.float32
-    values_TV = np.ascontiguousarray(log_probs_TV, dtype=kind)
-    labels_S = np.full(2 * len(tokens) + 1, blank_id, dtype=np.int64)
-    labels_S[1::2] = tokens
-    alpha_TS, beta_TS = (np.empty((len(values_TV), len(labels_S))) for _ in range(2))
-    ctc_slots.prefixes(values_TV, labels_S, alpha_TS)
+    values_TV, labels_S, alpha_TS = _forward(log_probs_TV, tokens, blank_id)
+    beta_TS = np.empty_like(alpha_TS)
     ctc_slots.suffixes(values_TV, labels_S, beta_TS)
     probs_CT = np.exp(values_TV.T[lexicon.used_C].astype(np.float64))
     passes = values_TV, probs_CT, alpha_TS, beta_TS
@@ -136,8 +130,29 @@ def single_edits(
     inner = fill([(start, start) for start, _ in words], lexicon.before_a_word)
     last = fill([(len(tokens), len(tokens))], lexicon.after_a_word if num_words else lexicon.alone)
     gap_star_G, insert_GL = (np.concatenate(pair) for pair in zip(inner, last, strict=True))
-    log_prob = np.logaddexp(*alpha_TS[-1, -2:]) if len(tokens) else alpha_TS[-1, -1]
-    return Edits(float(log_prob), deleted, star_W, replace_WL, gap_star_G, insert_GL)
+    return Edits(_total(alpha_TS), deleted, star_W, replace_WL, gap_star_G, insert_GL)
+
+
+def text_log_prob(log_probs_TV: NDArray[Any], tokens: Sequence[int], *, blank_id: int = 0) -> float:
+    """Natural log-prob of a transcript, as in `single_edits`."""
+    return _total(_forward(log_probs_TV, tokens, blank_id)[2])
+
+
+def _forward(log_probs_TV: NDArray[Any], tokens: Sequence[int], blank_id: int) -> tuple[NDArray[Any], Ints, Floats]:
+    """Log-probs and labels of the states as the kernels want them, and alpha (T, S)."""
+    if not len(log_probs_TV):
+        raise SpeechkitError("no frames to score a transcript in")
+    kind = np.float64 if log_probs_TV.dtype == np.float64 else np.float32
+    values_TV = np.ascontiguousarray(log_probs_TV, dtype=kind)
+    labels_S = np.full(2 * len(tokens) + 1, blank_id, dtype=np.int64)
+    labels_S[1::2] = tokens
+    alpha_TS = np.empty((len(values_TV), len(labels_S)))
+    ctc_slots.prefixes(values_TV, labels_S, alpha_TS)
+    return values_TV, labels_S, alpha_TS
+
+
+def _total(alpha_TS: Floats) -> float:
+    return float(np.logaddexp.reduce(alpha_TS[-1, -2:]))
 
 
 def _removals(words: Sequence[tuple[int, int]], num_tokens: int) -> Ints:
