@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_PLAYER_SECONDS = 120.0
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
-_MEDIA = {"embedded": "data:", "relative": "'self' file: data:"}
+_MEDIA = {"embedded": "data: blob:", "relative": "'self' file: data:"}
 _ORDERS = [
     ("rank", "in this order"),
     ("p", "by P(error)"),
@@ -42,8 +42,10 @@ _ORDERS = [
 
 @dataclass(frozen=True)
 class Sound:
-    """Where a page finds the audio of a cut: an address, and where in it the cut begins, in seconds."""
+    """Where a page finds the audio of a cut: an address, and where in it the cut begins, in seconds; rate in Hz."""
 
+    seconds: float
+    rate: int
     address: str = ""
     start: float = 0.0
 
@@ -64,8 +66,8 @@ def run_report(audit: Path, out: Path, config: ReportConfig, *, cuts: Path, samp
         by_id = {verdict.id: verdict for verdict in verdicts}
         chosen = [by_id[name] for name in drawn]
         strata = {name: row.stratum for name, row in drawn.items() if row.stratum}
-    sounds, seconds = _sounds(chosen, cuts, out, config)
-    items = [_item(verdict, sounds[verdict.id], seconds[verdict.id], strata.get(verdict.id)) for verdict in chosen]
+    sounds = _sounds(chosen, cuts, out, config)
+    items = [_item(verdict, sounds[verdict.id], strata.get(verdict.id)) for verdict in chosen]
     key = hash_of({"audit": [[verdict.id, verdict.text] for verdict in chosen]})
     data = orjson.dumps({"key": key, "rows": items}, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     page = render(
@@ -92,7 +94,7 @@ def _numbers(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
     ]
 
 
-def _item(verdict: Verdict, sound: Sound, seconds: float, stratum: str | None) -> dict[str, Any]:
+def _item(verdict: Verdict, sound: Sound, stratum: str | None) -> dict[str, Any]:
     types = sorted(verdict.types.items(), key=lambda pair: (-pair[1], pair[0]))
     item = {
         "id": verdict.id,
@@ -121,15 +123,14 @@ def _item(verdict: Verdict, sound: Sound, seconds: float, stratum: str | None) -
         "search": f"{verdict.id} {verdict.speaker} {verdict.text} {verdict.suggestion}".lower(),
         "audio": sound.address,
         "at": sound.start,
-        "seconds": seconds,
+        "seconds": sound.seconds,
+        "rate": sound.rate,
     }
     return item | ({"stratum": stratum} if stratum else {})
 
 
-def _sounds(
-    chosen: Sequence[Verdict], cuts: Path, out: Path, config: ReportConfig
-) -> tuple[dict[str, Sound], dict[str, float]]:
-    """Audio and seconds of each utterance by id."""
+def _sounds(chosen: Sequence[Verdict], cuts: Path, out: Path, config: ReportConfig) -> dict[str, Sound]:
+    """The audio of each utterance by id."""
     wanted = {verdict.id for verdict in chosen}
     found = {cut.id: cut for cut in load_cuts(cuts) if cut.id in wanted}
     if missing := [f"`{verdict.id}`" for verdict in chosen if verdict.id not in found]:
@@ -146,18 +147,19 @@ def _sounds(
         log.warn(
             f"{counted(silent, 'utterance')} longer than {MAX_PLAYER_SECONDS:g} s have no player: --audio relative has"
         )
-    return sounds, {name: cut.duration for name, cut in found.items()}
+    return sounds
 
 
 def _embedded(cut: MonoCut) -> Sound:
     if cut.duration > MAX_PLAYER_SECONDS:
-        return Sound()
+        return Sound(cut.duration, cut.sampling_rate)
     start, num = round(cut.start * cut.sampling_rate), round(cut.duration * cut.sampling_rate)
     samples, rate = read_audio(audio_path(cut), start_sample=start, num_samples=num)
-    return Sound(sound_address(np.clip(samples, -1.0, 1.0), rate))
+    return Sound(cut.duration, rate, sound_address(np.clip(samples, -1.0, 1.0), rate))
 
 
 def _relative(cut: MonoCut, out: Path) -> Sound:
     path = audio_path(cut)
     audio_info(path)  # names a missing file
-    return Sound(quote(os.path.relpath(path.resolve(), out.resolve().parent)), cut.start)
+    address = quote(os.path.relpath(path.resolve(), out.resolve().parent))
+    return Sound(cut.duration, cut.sampling_rate, address, cut.start)
