@@ -31,7 +31,7 @@ SHARES_OF_RANKING = (0.1, 0.2, 0.7)
 SHARES_OF_SAMPLE = (0.4, 0.3, 0.3)
 SCHEMA = "speechkit-audit-estimate/1"
 _PRIOR = 1.0 / 3.0
-_NUM_DRAWS = 20_000
+_NUM_DRAWS = 10_000
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -173,7 +173,8 @@ def estimate(inspected: Sequence[Inspected], config: EstimateConfig) -> dict[str
     num = wrong + np.array([item.right for item in used], np.int64)
     rate, draws = _posterior(sizes, num, wrong, config)
     sd = float(draws.std())
-    bounds = [_posterior(sizes, num + unsure, wrong + more, config) for more in (0 * unsure, unsure)]
+    sides = (0 * unsure, unsure) if unsure.any() else ()
+    bounds = [_posterior(sizes, num + unsure, wrong + more, config) for more in sides] or [(rate, draws)] * 2
     top = float(wrong[0] / num[0])
     result = {
         "schema": SCHEMA,
