@@ -40,7 +40,7 @@ SCORES = {
     "quantile_confidence": "S8: the confidence that a fifth of the words do not reach, negated",
     "min_window": "S8: worst mean log-prob of 15 frames of the forced alignment, negated",
     "blank_run": "S9: seconds of the longest run of blanks",
-    "trailing": "S9: seconds that are heard as speech after the last token",
+    "trailing": "S9: seconds from the last token of the text to the last one that is heard",
     "cleanlab_self_confidence": "baseline: least posterior of a given word among those of the lexicon, negated",
     "cleanlab_normalized_margin": "baseline: least margin of a given word over the best other one, negated",
 }
@@ -230,7 +230,7 @@ def _alignment_scores(
         "quantile_confidence": -float(np.quantile(evidence.confidence_W, _LOW_QUANTILE)),
         "min_window": -float((sums_T[width:] - sums_T[:-width]).min() / width),
         "blank_run": float(runs.max()) * step_seconds,
-        "trailing": float((~is_blank_T[aligned.spans_W2[-1, 1] :]).sum()) * step_seconds,
+        "trailing": max(0, int(speech[-1]) + 1 - int(aligned.spans_W2[-1, 1])) * step_seconds if len(speech) else 0.0,
     }
 
 
