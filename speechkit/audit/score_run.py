@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lhotse import MonoCut
 
 from speechkit import log
 from speechkit.artifact import make_artifact, write_json
@@ -29,6 +28,9 @@ from speechkit.data.batch import Utterance, read_samples, utterances_of
 from speechkit.data.store import audio_path, load_cuts, text_of
 from speechkit.data.stream import manifest_path
 from speechkit.errors import SpeechkitError, counted
+
+if TYPE_CHECKING:
+    from lhotse import MonoCut
 
 _SAME_SECONDS = 0.02
 _NUM_MELS = 40
