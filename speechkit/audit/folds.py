@@ -123,12 +123,11 @@ def _digests(heard: Sequence[Heard], by_file: Mapping[str, Sequence[int]], num_t
 
     with ThreadPoolExecutor(num_threads) as pool:
         files = log.track(pool.map(measure, by_file.items()), "reading audio", total=len(by_file))
-        for numbers, measures in files:
-            for number, found in zip(numbers, measures, strict=True):
-                if found.fault:
-                    bad.append(f"{heard[number].utt_id}  {heard[number].audio}: {found.fault} {found.detail}".rstrip())
-                is_silent = found.peak < floor
-                digests[number] = f"alone {number}" if is_silent else found.digest
+        pairs = [pair for numbers, measures in files for pair in zip(numbers, measures, strict=True)]
+    for number, found in pairs:
+        digests[number] = f"alone {number}" if found.peak < floor else found.digest
+        if found.fault:
+            bad.append(f"{heard[number].utt_id}  {heard[number].audio}: {found.fault} {found.detail}".rstrip())
     if bad:
         raise SpeechkitError(
             f"{counted(len(bad), 'utterance')} can not be heard",

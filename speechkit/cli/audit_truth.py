@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli.options import Force, NumJobs, Out, Seed
+from speechkit.cli.options import Force, Json, NumJobs, Out, Seed
 
 Cuts = Annotated[Path, typer.Argument(metavar="CUTS", help="Manifest, or the folder that holds cuts.jsonl.gz.")]
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
     app.command("inject")(inject)
     app.command("folds")(folds)
+    app.command("eval")(evaluate)
 
 
 def inject(
@@ -102,3 +103,39 @@ def folds(
     from speechkit.audit.folds import run
 
     run(config, cuts=cuts, out=out, num_threads=num_jobs, force=force)
+
+
+def evaluate(
+    judged: Annotated[
+        Path, typer.Argument(metavar="SCORES", help="Folder of `audit score` or of `audit calibrate`, or its file.")
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of `audit inject`, or its truth.jsonl.")],
+    baseline: Annotated[
+        str, typer.Option(metavar="NAME", help="Score from which AP differences count; default: best of CER, cleanlab.")
+    ] = "",
+    budget: Annotated[float, typer.Option(help="Share of the utterances inspected, for the recall.")] = 0.1,
+    num_replicates: Annotated[
+        int, typer.Option("--bootstrap", metavar="N", help="Bootstrap draws of utterances; 0: no intervals.")
+    ] = 500,
+    ci_level: Annotated[float, typer.Option("--ci", metavar="LEVEL", help="Level of the intervals.")] = 0.95,
+    seed: Seed = 0,
+    json_file: Json = None,
+) -> None:
+    """Measure scores or an audit against known truth: AUROC, AP, words, gaps, calibration, suggestions.
+
+    Example: speechkit audit eval exp/scores data/noisy --json exp/eval.json
+    """
+    from speechkit.audit.config_truth import EvalConfig
+    from speechkit.config import build_config
+
+    tree = {
+        "baseline": baseline,
+        "budget": budget,
+        "num_replicates": num_replicates,
+        "ci_level": ci_level,
+        "seed": seed,
+    }
+    config = build_config(EvalConfig, tree)
+    from speechkit.audit.eval import run
+
+    run(config, judged=judged, truth=truth, json_file=json_file)
