@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command("inject")(inject)
     app.command("folds")(folds)
     app.command("eval")(evaluate)
+    app.command("labelers")(labelers)
 
 
 def inject(
@@ -139,3 +140,38 @@ def evaluate(
     from speechkit.audit.eval import run
 
     run(config, judged=judged, truth=truth, json_file=json_file)
+
+
+def labelers(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="AUDIT | T1 T2 ...", help="An audit; or transcripts of the same utterances, one each."),
+    ],
+    field: Annotated[str, typer.Option(metavar="FIELD", help="Field of the cuts that names the labeler.")] = "labeler",
+    cuts: Annotated[Path | None, typer.Option(metavar="CUTS", help="The audited cuts, which have the field.")] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Decisions about the audit; they count for its P(error)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the consensus of transcripts as JSONL.")
+    ] = None,
+    num_replicates: Annotated[
+        int, typer.Option("--bootstrap", metavar="N", help="Bootstrap draws of utterances, for transcripts.")
+    ] = 200,
+    ci_level: Annotated[float, typer.Option("--ci", metavar="LEVEL", help="Level of the intervals.")] = 0.95,
+    seed: Seed = 0,
+    json_file: Json = None,
+) -> None:
+    """How often each labeler is wrong: from one audit, or from several transcripts and their consensus.
+
+    Example: speechkit audit labelers anna.trn bert.trn carl.trn --out consensus.jsonl
+    """
+    from speechkit.audit.config_truth import LabelersConfig
+    from speechkit.config import build_config
+
+    tree = {"field": field, "num_replicates": num_replicates, "ci_level": ci_level, "seed": seed}
+    config = build_config(LabelersConfig, tree)
+    from speechkit.audit.labelers_run import Files, run
+
+    run(config, paths, files=Files(cuts=cuts, decisions=decisions, out=out), json_file=json_file)
