@@ -30,6 +30,7 @@ WARM = (
     "speechkit.kernels.confusions",
     "speechkit.kernels.ctc",
     "speechkit.kernels.ctc_edits",
+    "speechkit.kernels.ctc_star",
     "speechkit.kernels.edit",
     "speechkit.kernels.hmm",
     "speechkit.kernels.line_index",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from speechkit.audio.features import log_mel
 from speechkit.audio.io import read_audio
 from speechkit.audio.resample import resample
 from speechkit.data.store import Word, audio_path, text_of, words_of
+from speechkit.data.weights import Weights, moved, weights_of
 from speechkit.errors import SpeechkitError
 from speechkit.text.tokenizer import Tokenizer
 
@@ -31,6 +32,7 @@ class Utterance:
     """What training and decoding need of a cut; times in seconds from its start.
 
     `rendered`: its number for the batch maker's `render`, -1 when its samples are those of `audio`.
+    `weight`: how much it counts in training, in [0, 1]; `word_weights`: the same for each word, or empty.
     """
 
     utt_id: str
@@ -43,6 +45,8 @@ class Utterance:
     tokens: tuple[int, ...] = ()
     max_speed: float = 2.0
     rendered: int = -1
+    weight: float = 1.0
+    word_weights: tuple[float, ...] = ()
 
     @property
     def duration_seconds(self) -> float:
@@ -55,7 +59,8 @@ class Batch:
     """A padded group of utterances.
 
     features_BTF float32; num_frames_B int64; tokens_BU int64 padded with 0; num_tokens_B int64;
-    frame_labels_BT int64 token of each feature frame (0 outside words, -100 unknown), or None when no word times.
+    frame_labels_BT int64 token of each feature frame (0 outside words, -100 unknown), or None when no word times;
+    words: first and end token of each word; weights, or None where every utterance counts fully.
     """
 
     utt_ids: list[str]
@@ -65,22 +70,16 @@ class Batch:
     num_tokens_B: Tensor
     frame_labels_BT: Tensor | None
     audio_seconds: float
+    words: list[list[tuple[int, int]]] = field(default_factory=list)
+    weights: Weights | None = None
 
     def __len__(self) -> int:
         return len(self.utt_ids)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        labels = self.frame_labels_BT
-        return Batch(
-            self.utt_ids,
-            self.features_BTF.to(device),
-            self.num_frames_B.to(device),
-            self.tokens_BU.to(device),
-            self.num_tokens_B.to(device),
-            None if labels is None else labels.to(device),
-            self.audio_seconds,
-        )
+        weights = None if self.weights is None else self.weights.to(device)
+        return replace(self, weights=weights, **moved(self, device))
 
 
 def utterances_of(cuts: Iterable[MonoCut], config: FeatureConfig) -> list[Utterance]:
@@ -105,6 +104,7 @@ def utterances_of(cuts: Iterable[MonoCut], config: FeatureConfig) -> list[Uttera
                 sampling_rate=rate,
                 text=text_of(cut),
                 words=tuple(words_of(cut)),
+                **weights_of(cut),
             )
         )
     if slow:
@@ -202,12 +202,18 @@ class BatchMaker:
         tokens_BU = torch.zeros(len(utterances), max(1, int(num_tokens_B.max())), dtype=torch.int64)
         for row, utt in zip(tokens_BU, utterances, strict=True):
             row[: len(utt.tokens)] = torch.tensor(utt.tokens)
+        sizes = num_frames_B.tolist()
         labels = None
         if any(utt.words for utt in utterances):
             labels = torch.full(features_BTF.shape[:2], IGNORED_LABEL)
-            for row, utt, size, speed in zip(labels, utterances, num_frames_B.tolist(), speeds, strict=True):
+            for row, utt, size, speed in zip(labels, utterances, sizes, speeds, strict=True):
                 if utt.words:
                     row[:size] = self._frame_labels(utt, size, speed)
+        words = [self.tokenizer.word_ranges(utt.tokens) for utt in utterances]
+        weights = None
+        if any(utt.weight < 1.0 or utt.word_weights for utt in utterances):
+            shapes = tokens_BU.shape[1], features_BTF.shape[1]
+            weights = self._weights(utterances, words, shapes=shapes, speeds=speeds)
         return Batch(
             utt_ids=[utt.utt_id for utt in utterances],
             features_BTF=features_BTF,
@@ -216,17 +222,39 @@ class BatchMaker:
             num_tokens_B=num_tokens_B,
             frame_labels_BT=labels,
             audio_seconds=float(sum(utt.duration_seconds / s for utt, s in zip(utterances, speeds, strict=True))),
+            words=words,
+            weights=weights,
         )
+
+    def _weights(
+        self, utterances: Sequence[Utterance], words: list[list[tuple[int, int]]], *, shapes: tuple[int, int],
+        speeds: list[float],
+    ) -> Weights:  # fmt: skip
+        utterances_B = torch.tensor([utt.weight for utt in utterances])
+        tokens, frames = (utterances_B[:, None].repeat(1, size) for size in shapes)
+        for b, (utt, ranges, speed) in enumerate(zip(utterances, words, speeds, strict=True)):
+            for (start, end), weight in zip(ranges, utt.word_weights, strict=False):
+                tokens[b, start:end] *= weight
+            for word, weight in zip(utt.words, utt.word_weights, strict=False):
+                start, end = self._frames_of(word, 1, speed)
+                frames[b, start : max(start + 1, end)] *= weight
+        given = [utt.word_weights or (1.0,) * len(own) for utt, own in zip(utterances, words, strict=True)]
+        return Weights(given, utterances_B, tokens, frames)
+
+    def _frames_of(self, word: Word, num_parts: int, speed: float) -> list[int]:
+        """First feature frames of the equal parts of a word, and the end of the last."""
+        # not 1000 / hop_ms: a hop is a whole number of samples
+        frames_per_second = self.features.sampling_rate / self.features.hop_samples / speed
+        edges = word.start_seconds + word.duration_seconds * np.arange(num_parts + 1) / num_parts
+        frames: list[int] = np.round(edges * frames_per_second).clip(min=0).astype(int).tolist()
+        return frames
 
     def _frame_labels(self, utt: Utterance, size: int, speed: float) -> Tensor:
         """Token of each frame (T,): a word's frames are shared evenly among its tokens, silence is blank."""
         labels = torch.zeros(size, dtype=torch.int64)
-        # not 1000 / hop_ms: a hop is a whole number of samples
-        frames_per_second = self.features.sampling_rate / self.features.hop_samples / speed
         for word in utt.words:
             tokens = self.tokenizer.encode(word.symbol)
-            edges = word.start_seconds + word.duration_seconds * np.arange(len(tokens) + 1) / len(tokens)
-            frames = np.round(edges * frames_per_second).clip(min=0).astype(int)
+            frames = self._frames_of(word, len(tokens), speed)
             for token, start, end in zip(tokens, frames[:-1], frames[1:], strict=True):
                 labels[start : max(start + 1, end)] = token
         return labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from speechkit.audio.features import padding_mask
@@ -35,12 +36,12 @@ class AedModel(CtcModel):
         attention = self._attention_loss(x_BTD, encoder_frames_B, batch, sampling=progress * self.config.sampling)
         loss = Loss((1.0 - weight) * attention, {"attention": attention.detach()})
         if weight > 0:
-            ctc = self._ctc_loss(x_BTD, encoder_frames_B, batch)
+            ctc = self._ctc_loss(x_BTD, encoder_frames_B, batch, progress)
             loss = Loss(loss.total + weight * ctc, loss.parts | {"ctc": ctc.detach()})
         return self._with_frame_loss(loss, x_BTD, batch, progress)
 
     def _attention_loss(self, x_BTD: Tensor, encoder_frames_B: Tensor, batch: Batch, *, sampling: float) -> Tensor:
-        """Cross-entropy with smoothed labels; the end of a sentence counts as a token."""
+        """Weighted cross-entropy with smoothed labels; the end of a sentence counts as a token."""
         memory = self.decoder.attention.memory(x_BTD, encoder_frames_B)
         logits_BUV = self.decoder(batch.tokens_BU, memory, sampling=sampling)
         size_U = logits_BUV.shape[1]
@@ -48,7 +49,10 @@ class AedModel(CtcModel):
         targets_BU = nn.functional.pad(batch.tokens_BU, (0, 1), value=SENTENCE_ID)
         targets_BU = targets_BU.masked_fill(~padding_mask(batch.num_tokens_B + 1, size_U), IGNORED_LABEL)
         loss = nn.functional.cross_entropy(
-            logits_BUV.float().flatten(0, 1), targets_BU.flatten(), ignore_index=IGNORED_LABEL, reduction="sum",
-            label_smoothing=self.config.label_smoothing,
+            logits_BUV.float().flatten(0, 1), targets_BU.flatten(), ignore_index=IGNORED_LABEL,
+            reduction="sum" if batch.weights is None else "none", label_smoothing=self.config.label_smoothing,
         )  # fmt: skip
+        if batch.weights is not None:
+            end_B1 = batch.weights.utterances_B[:, None]
+            loss = (loss * torch.cat([batch.weights.tokens_BU, end_B1], 1).flatten()).sum()
         return loss / (batch.num_tokens_B + 1).sum()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from speechkit.config import Config
+from speechkit.config import LATER, Config
 from speechkit.nn.config import AttentionDecoderConfig, DsConvConfig, EncoderConfig
 
 
@@ -17,10 +17,28 @@ class FrameLossConfig(Config):
     end_share: float = Field(0.6, ge=0, le=1, description="share of training after which the weight has fallen to 0")
 
 
+class StarConfig(Config):
+    """CTC that may put a star in place of a word, or into a gap (`kernels/ctc_star.py`): for transcripts with faults.
+
+    The log weights of the stars go from their first to their last value in equal steps.
+    """
+
+    word_weight: float = Field(
+        -12.0, le=20, description="star in place of a word, at the start: none of the text is doubted"
+    )
+    word_weight_end: float = Field(-2.0, le=20, description="the same from `end_share` on")
+    gap_weight: float = Field(-12.0, le=20, description="star in a gap, at the start")
+    gap_weight_end: float = Field(-2.0, le=20, description="the same from `end_share` on")
+    end_share: float = Field(0.5, gt=0, le=1, description="share of training after which the last weights hold")
+
+
 class _EncoderModelConfig(Config):
     encoder: EncoderConfig = Field(DsConvConfig(), description="kind: ds_conv, conv_blstm or fastconformer")
     frame_loss: FrameLossConfig = Field(
         FrameLossConfig(), description="auxiliary loss, used where word times are known"
+    )
+    star: StarConfig | None = Field(
+        None, description="doubt the transcripts; `word_weights` of a manifest say which words", json_schema_extra=LATER
     )
 
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -87,6 +88,17 @@ class Tokenizer:
         if self.kind == "char":
             return " ".join("".join(" " if symbol == SPACE else symbol for symbol in symbols).split())
         return " ".join("".join(symbols).replace(_PIECE_SPACE, " ").split())
+
+    def word_ranges(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """First and end index of each word of `encode`'s ids; blanks between words belong to none."""
+        if self.kind == "word":
+            return [(index, index + 1) for index in range(len(ids))]
+        if self.kind == "char":
+            space = self._ids.get(SPACE)
+            edges = [-1, *(index for index, token in enumerate(ids) if token == space), len(ids)]
+            return [(left + 1, right) for left, right in pairwise(edges) if right > left + 1]
+        starts = [index for index, token in enumerate(ids) if self.tokens[token].startswith(_PIECE_SPACE)]
+        return list(pairwise(sorted({0, *starts, len(ids)})))
 
     def save(self, folder: Path) -> None:
         """Write the files of the tokenizer into `folder`; the same tokenizer gives the same bytes."""

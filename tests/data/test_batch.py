@@ -144,3 +144,40 @@ def test_words_before_the_start_of_the_cut_label_nothing_at_its_end(tmp_path: Pa
     labels = BatchMaker(_tokenizer(), FEATURES)(utterances_of([cut], FEATURES)).frame_labels_BT
     assert labels is not None
     assert not labels[0, 25:].any()
+
+
+def test_weights_reach_the_tokens_and_frames_of_their_word(utterances: list[Utterance]) -> None:
+    tokenizer = train_tokenizer([utt.text for utt in utterances], kind="word")
+    maker = BatchMaker(tokenizer, FeatureConfig(sampling_rate=8000))
+    plain = [replace(utt, tokens=tuple(tokenizer.encode(utt.text))) for utt in utterances[:2]]
+    assert maker(plain).weights is None
+    num_words = len(plain[0].text.split())
+    given = (0.25, *(1.0,) * (num_words - 1))
+    batch = maker([replace(plain[0], weight=0.5, word_weights=given), plain[1]])
+    weights = batch.weights
+    assert weights is not None
+    assert batch.frame_labels_BT is not None
+    assert weights.words == [given, (1.0,) * len(plain[1].text.split())]
+    assert weights.tokens_BU[0, :num_words].tolist() == [0.125, *(0.5,) * (num_words - 1)]
+    is_first = torch.zeros(batch.frame_labels_BT.shape[1], dtype=torch.bool)
+    first = plain[0].words[0]
+    is_first[round(first.start_seconds * 100) : round((first.start_seconds + first.duration_seconds) * 100)] = True
+    assert set(weights.frames_BT[0][is_first].tolist()) == {0.125}
+    assert set(weights.frames_BT[0][~is_first].tolist()) == {0.5}
+    assert set(weights.frames_BT[1].tolist()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("custom", "message"),
+    [
+        ({"weight": 1.5}, "the weight 1.5 is no number from 0 to 1"),
+        ({"weight": "high"}, "the weight 'high' is no number"),
+        ({"word_weights": [0.5, True]}, "the weight True is no number"),
+        ({"word_weights": [0.5]}, "1 `word_weights` for 2 words"),
+    ],
+)
+def test_weights_that_can_not_be_meant_are_named(tmp_path: Path, custom: dict[str, object], message: str) -> None:
+    cut = make_cut("anna-1", make_wav(tmp_path / "a.wav"), custom=custom)
+    with pytest.raises(SpeechkitError, match=message) as info:
+        utterances_of([cut], FeatureConfig(sampling_rate=8000))
+    assert "anna-1" in info.value.render()

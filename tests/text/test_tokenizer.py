@@ -209,3 +209,14 @@ def test_tokens_that_are_not_utf_8_are_named(tmp_path: Path) -> None:
         stream.write(b"\xff 99\n")
     with pytest.raises(SpeechkitError, match=r"tokens\.txt` is not UTF-8"):
         load_tokenizer(tmp_path)
+
+
+def test_word_ranges_give_back_the_words_of_every_kind() -> None:
+    texts = ["one two", "three", "two two one", "tree owed nowt"] * 20
+    for kind, size in (("word", None), ("char", None), ("bpe", 20), ("unigram", 15)):
+        tokenizer = train_tokenizer(texts, kind=kind, size=size)  # type: ignore[arg-type]
+        for text in texts[:4]:
+            ids = tokenizer.encode(text)
+            ranges = tokenizer.word_ranges(ids)
+            assert [tokenizer.decode(ids[start:end]) for start, end in ranges] == text.split(), kind
+        assert tokenizer.word_ranges([]) == [], kind
