@@ -25,6 +25,8 @@ class Evidence:
         replace_W, replacement_W: the best other word of the lexicon, and its index there; -inf, -1 without a lexicon.
         gap_star_G: a star inserted in the gap, G = W + 1.
         insert_G, insertion_G: the best word of the lexicon inserted in the gap, and its index there.
+        doubt_W, doubt_G: log-odds that the word is another one, or that something is missing in the gap, however many
+            faults the transcript has (`kernels/ctc_star.py`): what ranks words and gaps.
         segment_W, segment_G: best free path minus forced alignment over the frames of the word or gap.
         confidence_W: geometric mean of the posteriors of the word's tokens along the forced alignment.
         start_seconds_W, end_seconds_W: CTC's span of the word, from the start of the cut.
@@ -41,6 +43,8 @@ class Evidence:
     gap_star_G: Floats
     insert_G: Floats
     insertion_G: Ints
+    doubt_W: Floats
+    doubt_G: Floats
     segment_W: Floats
     segment_G: Floats
     confidence_W: Floats

@@ -74,12 +74,14 @@ def _of_scores(rows: Sequence[Scored], penalty: float) -> Judged:
     words = [word for row in rows for word in row.words]
     gaps = [gap for row in rows for gap in row.gaps]
     word_scores = {
+        "doubt": _column([w.doubt for w in words]),
         "log_odds": _log_sum([w.delete for w in words], [w.star - penalty for w in words], [w.replace for w in words]),
         "log_odds_open": _log_sum([w.delete for w in words], [w.star - penalty for w in words]),
         "segment": _column([w.segment for w in words]),
         "confidence": -_column([w.confidence for w in words]),
     }
     gap_scores = {
+        "doubt": _column([g.doubt for g in gaps]),
         "log_odds": _log_sum([g.star - penalty for g in gaps], [g.insert for g in gaps]),
         "log_odds_open": _column([g.star - penalty for g in gaps]),
         "segment": _column([g.segment for g in gaps]),

@@ -20,7 +20,7 @@ _DIGITS = 5
 
 @dataclass(frozen=True)
 class ScoredWord:
-    """Log ratios of the edits of a word, see `Evidence`; -inf where there is none; times in seconds."""
+    """Log ratios of the edits of a word and its doubt, see `Evidence`; -inf where there is none; times in seconds."""
 
     word: str
     start: float
@@ -29,6 +29,7 @@ class ScoredWord:
     star: float
     replace: float
     best: str | None
+    doubt: float
     segment: float
     confidence: float
 
@@ -40,6 +41,7 @@ class ScoredGap:
     star: float
     insert: float
     best: str | None
+    doubt: float
     segment: float
 
 
@@ -72,6 +74,7 @@ def row_of(
             "star": _plain(evidence.star_W[w]),
             "replace": _plain(evidence.replace_W[w]),
             "best": _word(lexicon, int(evidence.replacement_W[w])),
+            "doubt": _plain(evidence.doubt_W[w]),
             "segment": _plain(evidence.segment_W[w]),
             "confidence": _plain(evidence.confidence_W[w]),
         }
@@ -82,6 +85,7 @@ def row_of(
             "star": _plain(evidence.gap_star_G[g]),
             "insert": _plain(evidence.insert_G[g]),
             "best": _word(lexicon, int(evidence.insertion_G[g])),
+            "doubt": _plain(evidence.doubt_G[g]),
             "segment": _plain(evidence.segment_G[g]),
         }
         for g in range(len(evidence.gap_star_G))

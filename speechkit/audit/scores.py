@@ -20,10 +20,14 @@ from speechkit.errors import SpeechkitError
 from speechkit.kernels.ctc import required_frames
 from speechkit.kernels.ctc_align import align_tokens
 from speechkit.kernels.ctc_edits import NO_WORDS, EditLexicon, Edits, single_edits, text_log_prob
+from speechkit.kernels.ctc_star import StarPosteriors, star_graph, star_posteriors
 from speechkit.kernels.edit import align_words
 from speechkit.text.tokenizer import SPACE, Tokenizer
 
 STAR_PENALTY = 6.0
+# of stars that compete, for many faults at once: a star that costs nothing per frame would also take its neighbours
+_DOUBT_PENALTY, _DOUBT_PER_FRAME = 9.0, 0.3
+_MAX_ODDS = 700.0
 _WINDOW_FRAMES = 15
 _LOW_QUANTILE = 0.2
 SCORES = {
@@ -35,6 +39,7 @@ SCORES = {
     "wer_hyp": "S4: word errors",
     "segment_max": "S5: worst word or gap, free path over forced alignment",
     "edit_lse": "S7: log-odds that one word or gap is wrong: deletions and stars, each at prior 1",
+    "edits_any": "log-odds that any words and gaps are wrong, one or many",
     "edit_lexicon": "S7 with words of the lexicon",
     "min_confidence": "S8: least confidence of a word, negated",
     "quantile_confidence": "S8: the confidence that a fifth of the words do not reach, negated",
@@ -112,6 +117,7 @@ def gather(
     replace_W, replacement_W = _best_words(edits.replace_WL, known, words)
     insert_G, insertion_G = _best_words(edits.insert_GL, known, ())
     step, first = emission.step_seconds, emission.first_seconds
+    doubt = _doubt(values_TV, tokens, ranges)
     evidence = Evidence(
         words=tuple(words),
         log_prob=edits.log_prob,
@@ -122,6 +128,8 @@ def gather(
         gap_star_G=edits.gap_star_G - edits.log_prob,
         insert_G=insert_G - edits.log_prob,
         insertion_G=insertion_G,
+        doubt_W=np.clip(doubt.word_W, -_MAX_ODDS, _MAX_ODDS),
+        doubt_G=np.clip(doubt.gap_G, -_MAX_ODDS, _MAX_ODDS),
         segment_W=aligned.segment_W,
         segment_G=aligned.segment_G,
         confidence_W=aligned.confidence_W,
@@ -132,11 +140,27 @@ def gather(
     scores = _likelihood_scores(evidence, values_TV, tokens)
     scores |= _distances(evidence.hypothesis, words)
     scores |= _edit_scores(evidence, star_penalty, has_lexicon=known is not None)
+    scores["edits_any"] = _log_odds(doubt.log_prob, edits.log_prob)
     scores |= _alignment_scores(evidence, aligned, values_TV, step)
     if known is not None and len(known.numbers_L):
         scores |= _cleanlab_scores(edits, known, words)
     evidence.scores.update(scores)
     return evidence
+
+
+def _doubt(values_TV: np.ndarray, tokens: Sequence[int], ranges: Sequence[tuple[int, int]]) -> StarPosteriors:
+    star_T1 = np.full((len(values_TV), 1), -_DOUBT_PER_FRAME, dtype=values_TV.dtype)
+    graph = star_graph(
+        tokens, ranges, word_weights=[-_DOUBT_PENALTY] * len(ranges), gap_weight=-_DOUBT_PENALTY,
+        star_id=values_TV.shape[1],
+    )  # fmt: skip
+    return star_posteriors(np.concatenate([values_TV, star_T1], axis=1), graph)
+
+
+def _log_odds(log_prob_all: float, log_prob_text: float) -> float:
+    """That it is not the text, which is one of all."""
+    surplus = max(log_prob_all - log_prob_text, 1e-12)
+    return min(surplus + math.log(-math.expm1(-surplus)), _MAX_ODDS)
 
 
 class _Aligned(NamedTuple):

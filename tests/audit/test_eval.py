@@ -146,11 +146,11 @@ def scored_row(utt_id: str, text: str, score: float, **odds: float) -> dict[str,
         "id": utt_id, "part": 0, "speaker": "s", "text": text, "seconds": 1.0, "log_prob": -3.0, "hypothesis": text,
         "words": [
             {"word": word, "start": 0.0, "end": 0.1, "delete": odds.get(f"w{k}", -9.0), "star": None, "replace": None,
-             "best": None, "segment": odds.get(f"w{k}", 0.0), "confidence": 0.5}
+             "best": None, "doubt": 0.0, "segment": odds.get(f"w{k}", 0.0), "confidence": 0.5}
             for k, word in enumerate(words)
         ],
         "gaps": [
-            {"star": odds.get(f"g{k}", -9.0) + 6, "insert": None, "best": None, "segment": 0.0}
+            {"star": odds.get(f"g{k}", -9.0) + 6, "insert": None, "best": None, "doubt": 0.0, "segment": 0.0}
             for k in range(len(words) + 1)
         ],
         "scores": {"edit_lse": score, "cer_hyp": 0.0 if utt_id != "c" else 1.0},

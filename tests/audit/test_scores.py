@@ -71,6 +71,16 @@ def test_each_fault_is_found_where_it_is() -> None:
         assert right.scores[name] < min(e.scores[name] for e in (wrong, missing, extra)), name
 
 
+def test_doubt_finds_several_faults_of_one_transcript() -> None:
+    emission = heard("nine one six two five four", num_frames=180)
+    evidence = gather(emission, ["nine", "three", "six", "five", "four", "four"])
+    assert np.flatnonzero(evidence.doubt_W > 0).tolist() in ([1, 4], [1, 5]), "one of the two fours was not said"
+    assert np.flatnonzero(evidence.doubt_G > 0).tolist() == [3]
+    right = gather(emission, ["nine", "one", "six", "two", "five", "four"])
+    assert max(*right.doubt_W, *right.doubt_G) < -4
+    assert right.scores["edits_any"] < -2 < 2 < evidence.scores["edits_any"]
+
+
 def test_scores_are_what_they_say() -> None:
     emission = heard("nine one", num_frames=60, seed=3)
     words = ["nine", "two", "one"]
