@@ -17,7 +17,7 @@ TYPES = (
     "swap", "swap-speaker", "swap-length", "sub", "confusable", "pairflip", "ins", "del", "del-frequent", "transpose",
     "misread", "form", "language", "truncate", "silence", "duplicate", "wrong-speaker",
 )  # fmt: skip
-AUDIO_TYPES = ("truncate", "silence")
+AUDIO_TYPES = ("truncate", "silence", "misread")  # that may write audio
 
 
 def parse_mix(text: str, level: str = "utterance") -> dict[str, float]:

@@ -38,7 +38,7 @@ def apply_events(
 ) -> list[MonoCut]:
     """All cuts in order, those with an event changed; the result does not depend on `num_jobs`."""
     changed = list(cuts)
-    with_audio = [event for event in events if event.kept is not None or event.kind == "silence"]
+    with_audio = [event for event in events if event.pieces or event.kind == "silence"]
     if with_audio:
         (folder / "audio").mkdir()
     for event in events:
@@ -67,13 +67,13 @@ def _given(cuts: Sequence[MonoCut], event: Event) -> MonoCut:
 
 
 def _write_audio(cut: MonoCut, event: Event, folder: Path, seed: int) -> MonoCut:
-    """The cut with audio of its own: a stretch of the old one, or noise as loud as its quietest part."""
+    """The cut with audio of its own: stretches of the old one, or noise as loud as its quietest part."""
     rate = cut.recording.sampling_rate
     start = round(cut.start * rate)
     samples, _ = read_audio(audio_path(cut), start_sample=start, num_samples=cut.num_samples)
-    if event.kept is not None:
-        first, last = (round(seconds * rate) for seconds in event.kept)
-        samples = samples[first : max(last, first + 1)]
+    if event.pieces:
+        spans = [(round(begin * rate), round(end * rate)) for begin, end in event.pieces]
+        samples = np.concatenate([samples[first : max(last, first + 1)] for first, last in spans])
     else:
         noise = rng(seed, "silence", cut.id).standard_normal(len(samples))
         samples = np.clip(quietest_rms(samples, rate) * noise, -1.0, 1.0)

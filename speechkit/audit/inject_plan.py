@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MIN_SHARE, MAX_SHARE = 0.1, 0.5
 _MAX_DRAWS = 20
 _HALF = 0.5
+_MAX_RESTART = 3  # words that are said before a new start
+MISREADINGS = ("repetition", "restart", "stop", "variant")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Event:
     """What happens to one cut.
 
     text, speaker: as given from now on.  said: what is said, as far as known.  audio_of: number of the cut whose
-    audio it gets.  kept: start and end of the audio that stays, in seconds from the start of the cut.
+    audio it gets.  pieces: stretches that its audio is made of, in seconds from the start of the cut.
     is_located: whether all wrong words and gaps are known.
     """
 
@@ -40,7 +42,7 @@ class Event:
     wrong_gaps: tuple[int, ...] = ()
     is_located: bool = True
     audio_of: int | None = None
-    kept: tuple[float, float] | None = None
+    pieces: tuple[tuple[float, float], ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -113,6 +115,8 @@ def _event(source: Source, number: int, kind: str, gen: np.random.Generator) -> 
     words, speaker = source.words[number], source.speakers[number]
     said = text_of(source.cuts[number])
     plain = Event(number, kind, "text", said, said, speaker)
+    if kind == "misread" and (event := _misreading(source.cuts[number], plain, words, gen)) is not None:
+        return event
     if kind in TEXT_KINDS:
         return _text_event(source, plain, gen)
     if kind == "truncate":
@@ -120,7 +124,7 @@ def _event(source: Source, number: int, kind: str, gen: np.random.Generator) -> 
     if kind == "silence":
         return replace(plain, level="audio", wrong_words=tuple(range(len(words)))) if words else None
     if kind == "wrong-speaker":
-        others = sorted(set(source.speakers) - {speaker, ""})
+        others = [other for other in source.by_speaker if other not in (speaker, "")]
         other = others[int(gen.integers(len(others)))] if others else ""
         details = {"speaker_before": speaker, "speaker_after": other}
         return replace(plain, level="speaker", speaker=other, details=details) if other else None
@@ -157,14 +161,38 @@ def _truncation(cut: MonoCut, plain: Event, words: Sequence[str], gen: np.random
     details = {"end": "head" if is_head else "tail", "seconds_removed": round(share * cut.duration, 4)}
     spans = words_of(cut)
     if [span.symbol for span in spans] != list(words):
-        return replace(plain, kept=kept, is_located=False, details=details)
+        return replace(plain, pieces=(kept,), is_located=False, details=details)
     lost = []
     for spot, span in enumerate(spans):
         end = span.start_seconds + span.duration_seconds
         heard = max(0.0, min(end, kept[1]) - max(span.start_seconds, kept[0]))
         if heard < _HALF * span.duration_seconds:
             lost.append(spot)
-    return replace(plain, kept=kept, wrong_words=tuple(lost), details=details) if lost else None
+    return replace(plain, pieces=(kept,), wrong_words=tuple(lost), details=details) if lost else None
+
+
+def _misreading(cut: MonoCut, plain: Event, words: Sequence[str], gen: np.random.Generator) -> Event | None:
+    """The speaker says a word twice, starts again, or stops before the last word, where word times are known.
+
+    None where they are not, and for the fourth form, another ending: it is made in the text.
+    """
+    spans = words_of(cut)
+    form = MISREADINGS[int(gen.integers(len(MISREADINGS)))]
+    spot = int(gen.integers(max(1, len(words))))
+    if form == "variant" or not words or [span.symbol for span in spans] != list(words):
+        return None
+    heard = replace(plain, level="audio", details={"form": form})
+    ends = [span.start_seconds + span.duration_seconds for span in spans]
+    if form == "stop":
+        middle = (ends[-2] + spans[-1].start_seconds) / 2 if len(words) > 1 else 0.0
+        return replace(heard, pieces=((0.0, middle),), wrong_words=(len(words) - 1,)) if middle > 0 else None
+    if form == "repetition":
+        pieces = ((0.0, ends[spot]), (spans[spot].start_seconds, cut.duration))
+        said = [*words[: spot + 1], *words[spot:]]
+        return replace(heard, pieces=pieces, wrong_gaps=(spot + 1,), said=" ".join(said))
+    spot = min(spot, _MAX_RESTART - 1)
+    said = [*words[: spot + 1], *words]
+    return replace(heard, pieces=((0.0, ends[spot]), (0.0, cut.duration)), wrong_gaps=(0,), said=" ".join(said))
 
 
 def _duplicate(source: Source, plain: Event, gen: np.random.Generator) -> Event | None:

@@ -16,7 +16,7 @@ import orjson
 
 from speechkit import log
 from speechkit.artifact import make_artifact, publish_file, write_json
-from speechkit.audit.config_truth import InjectConfig
+from speechkit.audit.config_truth import AUDIO_TYPES, InjectConfig
 from speechkit.audit.inject_audio import apply_events, with_fields
 from speechkit.audit.inject_choose import Labelers, plan_utterances, plan_words
 from speechkit.audit.inject_plan import Counts, Event, Source
@@ -68,7 +68,7 @@ def run(
     def build(folder: Path) -> None:
         _build(config, loaded, folder, lists=lists, num_jobs=num_jobs)
 
-    audio = sorted({audio_path(cut) for cut in loaded}) if {"truncate", "silence"} & config.weights.keys() else []
+    audio = sorted({audio_path(cut) for cut in loaded}) if set(AUDIO_TYPES) & config.weights.keys() else []
     made = make_artifact(
         out,
         command="audit inject",

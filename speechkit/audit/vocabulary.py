@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
-from speechkit.kernels.edit import align_words
+from speechkit.kernels.edit import align_ids
 from speechkit.rng import rng
 
 NUM_NEIGHBOURS = 3
@@ -84,11 +85,25 @@ class Vocabulary:
         if word in self.confusions:
             return self.confusions[word]
         if word not in self._near:
-            others = [other for other in self.words if other != word]
-            errors = align_words([word] * len(others), others).counts.sum(axis=1)
-            share = errors / [max(len(word), len(other)) for other in others] if others else errors
-            self._near[word] = tuple(others[k] for k in np.argsort(share, kind="stable")[:NUM_NEIGHBOURS].tolist())
+            share = self._share_of_errors(word)
+            order = np.argsort(share, kind="stable")[: NUM_NEIGHBOURS + 1].tolist()
+            self._near[word] = tuple(self.words[k] for k in order if self.words[k] != word)[:NUM_NEIGHBOURS]
         return self._near[word]
+
+    @cached_property
+    def _spelled(self) -> tuple[dict[str, int], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Numbers of the letters; the letters of all words behind each other, and where each word begins."""
+        numbers = {letter: number for number, letter in enumerate(sorted(self.letters))}
+        letters = np.array([numbers[letter] for word in self.words for letter in word], np.int32)
+        return numbers, letters, np.cumsum([0, *map(len, self.words)], dtype=np.int64)
+
+    def _share_of_errors(self, word: str) -> npt.NDArray[np.float64]:
+        """(V,) edit distance of a word to each word of the vocabulary over the length of the longer one."""
+        numbers, letters, offsets = self._spelled
+        own = np.array([numbers.get(letter, len(numbers)) for letter in word], np.int32)
+        rows = np.arange(len(self.words) + 1) * len(own)
+        found = align_ids(np.tile(own, len(self.words)), rows, letters, offsets, vocab_size=len(numbers) + 1)
+        return np.asarray(found.counts.sum(axis=1) / np.maximum(np.diff(offsets), len(own)), np.float64)
 
     def variants(self, word: str) -> tuple[str, ...]:
         """Words of the same stem and another ending, else the word with or without a final `s`."""

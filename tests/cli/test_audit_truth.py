@@ -110,6 +110,31 @@ def test_truncated_audio_is_a_stretch_of_the_old_and_names_the_words_it_lost(inj
         assert after[utt_id].duration == pytest.approx(len(new) / 8000)
 
 
+def test_misreadings_are_made_in_the_audio_where_word_times_are_known(inject: Callable[..., Any]) -> None:
+    before, after, truth = inject("misread", "--mix", "misread", "--rate", 1)
+    forms = {row.get("form", "variant") for row in truth.values()}
+    assert forms == {"repetition", "restart", "stop", "variant"}
+    for utt_id, row in truth.items():
+        if row["level"] == "text":
+            assert row["after"] != row["before"]
+            continue
+        old, _ = read_audio(audio_path(before[utt_id]))
+        new, _ = read_audio(audio_path(after[utt_id]))
+        words, spans = row["after"].split(), tiers_of(before[utt_id])["word"]
+        assert text_of(after[utt_id]) == text_of(before[utt_id])
+        if row["form"] == "stop":
+            assert row["wrong_words"] == [len(words) - 1]
+            assert len(new) / 8000 == pytest.approx(spans[-1].start_seconds, abs=0.06)
+            continue
+        (gap,) = row["wrong_gaps"]
+        added = row["before"].split()[gap : gap + len(row["before"].split()) - len(words)]
+        assert [*words[:gap], *added, *words[gap:]] == row["before"].split()
+        said = spans[gap - 1] if row["form"] == "repetition" else spans[len(added) - 1]
+        end = round((said.start_seconds + said.duration_seconds) * 8000)
+        start = round(said.start_seconds * 8000) if row["form"] == "repetition" else 0
+        assert np.allclose(new, np.concatenate([old[:end], old[start:]]), atol=1e-4)
+
+
 def test_silence_is_noise_as_loud_as_the_quietest_part(inject: Callable[..., Any]) -> None:
     before, after, truth = inject("quiet", "--mix", "silence", "--rate", 0.25)
     for utt_id, row in truth.items():
