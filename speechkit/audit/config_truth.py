@@ -103,7 +103,6 @@ class EvalConfig(Config):
     baseline: str = Field("", description="score from which differences of AP are taken; empty: the best of CER, WER")
     star_penalty: float = Field(6.0, ge=0, description="nats that a star costs in the log-odds of a word")
     budget: float = Field(0.1, gt=0, le=1, description="share of the utterances that is inspected, for the recall")
-    threshold: float = Field(0.5, gt=0, lt=1, description="P(error) of a word or gap from which on it counts as wrong")
 
 
 class LabelersConfig(Config):
@@ -113,4 +112,3 @@ class LabelersConfig(Config):
     ci_level: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
     num_replicates: int = Field(200, ge=0, le=100_000, description="bootstrap draws of utterances; 0: no intervals")
     seed: int = Field(0, ge=0, description="of the bootstrap")
-    max_rounds: int = Field(100, ge=1, description="rounds of expectation and maximisation at most")

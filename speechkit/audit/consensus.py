@@ -22,6 +22,7 @@ _ANOTHER = "\0"  # a word that nobody has written
 _PRIOR = 2.0  # pooled counts that each row of a labeler gets
 _SMALL = 1e-6
 _CONVERGED = 1e-6
+_MAX_ROUNDS = 100
 _START = (0.9, 0.05, 0.05, 0.05, 0.95)
 
 
@@ -61,9 +62,7 @@ class _Table:
     event: Ints
 
 
-def find_consensus(
-    transcripts: Sequence[Mapping[int, Sequence[str]]], num_labelers: int, *, max_rounds: int = 100
-) -> Consensus:
+def find_consensus(transcripts: Sequence[Mapping[int, Sequence[str]]], num_labelers: int) -> Consensus:
     """Expectation-maximisation from a majority vote.
 
     Args:
@@ -76,7 +75,7 @@ def find_consensus(
     silent = 0.05  # share of the slots where nothing was said
     posterior = np.zeros(0)
     num_rounds = 0
-    for num_rounds in range(1, max_rounds + 1):
+    for num_rounds in range(1, _MAX_ROUNDS + 1):
         updated = _expect(table, rates, silent, max(2, vocabulary))
         if num_rounds > 1 and np.abs(updated - posterior).max(initial=0.0) < _CONVERGED:
             break

@@ -21,6 +21,7 @@ from speechkit.audit.metrics import Ranking, Steps, calibration_error, interval,
 from speechkit.audit.truth import Truth, read_truth
 from speechkit.errors import ConfigError, SpeechkitError, counted
 
+_PROBABLE = 0.5
 BASELINES = ("cer_hyp", "wer_hyp", "cleanlab_self_confidence", "cleanlab_normalized_margin")
 
 
@@ -181,7 +182,7 @@ def _spot_row(ranking: Ranking, score: str, num_units: int, config: EvalConfig) 
     if score.startswith("log_odds"):
         row["f1_at_0"] = _rounded(point.f1_from(0.0)[0])
     elif score.startswith("p_"):
-        row["f1_at_threshold"] = _rounded(point.f1_from(config.threshold)[0])
+        row["f1_at_half"] = _rounded(point.f1_from(_PROBABLE)[0])
     measures = {"auroc": Steps.auroc, "ap": Steps.average_precision}
     values = replicates(ranking, measures, num_units=num_units, num_replicates=config.num_replicates, seed=config.seed)
     return {**row, "ci": {name: interval(found, config.ci_level) for name, found in values.items()}}

@@ -126,7 +126,7 @@ def _of_transcripts(config: LabelersConfig, paths: Sequence[Path], out: Path | N
     log.info(
         f"{counted(len(ids), 'utterance')} with {votes.mean():.2f} transcripts each, {int((votes == 1).sum())} with one"
     )
-    found = find_consensus(texts, len(paths), max_rounds=config.max_rounds)
+    found = find_consensus(texts, len(paths))
     if out is not None:
         _write_consensus(out, ids, votes.tolist(), found)
     return {

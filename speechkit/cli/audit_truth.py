@@ -115,6 +115,7 @@ def evaluate(
         str, typer.Option(metavar="NAME", help="Score from which AP differences count; default: best of CER, cleanlab.")
     ] = "",
     budget: Annotated[float, typer.Option(help="Share of the utterances inspected, for the recall.")] = 0.1,
+    star_penalty: Annotated[float, typer.Option(help="Nats that a star costs in the log-odds of words.")] = 6.0,
     num_replicates: Annotated[
         int, typer.Option("--bootstrap", metavar="N", help="Bootstrap draws of utterances; 0: no intervals.")
     ] = 500,
@@ -132,6 +133,7 @@ def evaluate(
     tree = {
         "baseline": baseline,
         "budget": budget,
+        "star_penalty": star_penalty,
         "num_replicates": num_replicates,
         "ci_level": ci_level,
         "seed": seed,

@@ -256,7 +256,7 @@ def test_an_audit_is_measured_with_its_flags_probabilities_and_suggestions(
     assert found["noise_rate"] == {"true": 0.6, "mean_p_error": 0.4, "error": -0.2}
     assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.8 + 0.1 + 1.0) / 5, abs=1e-6)
     assert found["words"]["local"]["auto"]["suspicious"] == 3
-    assert found["words"]["local"]["scores"]["p_error"]["f1_at_threshold"] == pytest.approx(2 / 4, abs=1e-6)
+    assert found["words"]["local"]["scores"]["p_error"]["f1_at_half"] == pytest.approx(2 / 4, abs=1e-6)
 
 
 def test_cuts_that_were_left_out_are_counted_not_measured(

@@ -17,6 +17,7 @@ from speechkit.audit.inject import (
     inject_text,
     inject_words,
 )
+from speechkit.kernels.edit import align_words
 from speechkit.rng import rng
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -36,13 +37,7 @@ def rest(fault: Fault) -> list[str]:
 
 
 def errors(said: list[str], given: tuple[str, ...]) -> int:
-    return int(compare_counts(said, given).sum())
-
-
-def compare_counts(said: list[str], given: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    from speechkit.kernels.edit import align_words
-
-    return align_words([said], [given]).counts
+    return int(align_words([said], [given]).counts.sum())
 
 
 @settings(deadline=None)
@@ -141,6 +136,18 @@ def test_confusable_words_are_the_nearest_in_letters_or_those_of_a_list() -> Non
         assert fault is not None
         if fault.wrong_words == (0,):
             assert fault.words[0] == "nine"
+
+
+def test_neighbours_are_those_of_the_slow_way() -> None:
+    words = vocabulary().words
+    for word in (*words, "seventy"):
+        share = {
+            other: align_words([word], [other]).counts.sum() / max(len(word), len(other))
+            for other in words
+            if other != word
+        }
+        nearest = sorted(share, key=lambda other: (share[other], words.index(other)))[:3]
+        assert vocabulary().neighbours(word) == tuple(nearest)
 
 
 def test_partners_are_fixed_by_the_seed_and_no_word_is_its_own() -> None:

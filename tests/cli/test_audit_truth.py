@@ -221,6 +221,15 @@ def test_bad_labelers_make_most_of_the_faults(inject: Callable[..., Any], tmp_pa
     assert sum(after[utt_id].supervisions[0].custom["labeler"] == bad for utt_id in truth) == 6
 
 
+def test_words_of_bad_labelers_are_wrong_more_often(inject: Callable[..., Any], tmp_path: Path) -> None:
+    options = ("--labelers", 2, "--bad-labelers", 1, "--bad-share", 0.9, "--level", "word", "--mix", "sub")
+    _, _, truth = inject("labeled", *options, "--rate", 0.3)
+    labelers = json.loads((tmp_path / "labeled" / "inject.json").read_text())["labelers"]
+    counts = {item["is_bad"]: item["wrong"] for item in labelers.values()}
+    assert counts[True] > 3 * counts[False]
+    assert sum(counts.values()) == sum(len(row["wrong_words"]) for row in truth.values())
+
+
 def test_excluded_cuts_stay_as_they_are(inject: Callable[..., Any], tmp_path: Path) -> None:
     _, _, first = inject("first", "--mix", "sub", "--rate", 0.5)
     _, _, second = inject("second", "--mix", "sub", "--rate", 0.5, "--exclude", tmp_path / "first" / "truth.jsonl")
