@@ -105,7 +105,7 @@ class FsddStringsConfig(Config):
     max_gap_ms: int = Field(300, ge=0, le=60_000, description="longest gap between drawn words")
     takes: Text = Field("0-49", description="takes to draw from: ranges joined by comma")
     take_blocks: int = Field(
-        1, ge=1, le=100, description="deal the takes out to so many blocks; a drawn string has takes of one block"
+        1, ge=1, le=100, description="deal the takes out to so many blocks; a drawn string has takes of one `block`"
     )
     tight_share: float = Field(0.3, ge=0, le=1, description="share of drawn strings whose gaps are 0-20 ms")
     snr_db: Text = Field(

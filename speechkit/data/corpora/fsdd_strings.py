@@ -203,6 +203,7 @@ class Renderer:
         ]
         custom: dict[str, Any] = {"recordings": list(string.recordings), "gaps_ms": list(string.gaps_ms)}
         custom |= {"split": string.split} if string.split else {}
+        custom |= {"block": string.block} if string.block else {}
         custom |= {} if snr_db is None else {"snr_db": snr_db}
         return make_cut(
             string.utt_id,

@@ -50,6 +50,7 @@ class DigitString:
     recordings: tuple[str, ...]
     gaps_ms: tuple[int, ...]
     declared: Mapping[str, str]
+    block: str | None = None
 
     @property
     def words(self) -> list[str]:
@@ -184,6 +185,7 @@ def _draw_one(
         recordings=tuple(names),
         gaps_ms=(int(first), *np.asarray(between).tolist(), int(last)),
         declared={},
+        block=str(index % config.take_blocks) if config.take_blocks > 1 else None,
     )
 
 

@@ -96,6 +96,12 @@ def test_strings_of_different_blocks_share_no_take(clone: Path, tmp_path: Path) 
     takes = [set(cut.supervisions[0].custom["recordings"]) for cut in cuts]
     assert all({name[-2:] for name in own} in ({"00"}, {"01"}) for own in takes)
     assert {name[-2:] for own in takes for name in own} == {"00", "01"}
+    blocks = [cut.supervisions[0].custom["block"] for cut in cuts]
+    assert blocks == ["0", "1"] * 30
+    assert all(
+        len({name[-2:] for own, b in zip(takes, blocks, strict=True) if b == block for name in own}) == 1
+        for block in "01"
+    )
     with pytest.raises(ConfigError) as info:
         render(clone, tmp_path / "none", "num_strings=6", "take_blocks=3")
     assert "in block 3 of 3" in info.value.render()
