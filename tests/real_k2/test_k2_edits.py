@@ -84,11 +84,14 @@ def test_a_wrong_and_an_extra_word_are_found_together() -> None:
     said = [2, 3, 4, 5, 6]
     labels = torch.zeros(40, dtype=torch.int64)
     labels[4:40:8] = torch.tensor(said)
-    values = (9.0 * F.one_hot(labels, 8).double()).log_softmax(-1)
-    found = edit_posteriors(values, [2, 7, 4, 5, 3, 6], [(i, i + 1) for i in range(6)])
-    assert found.keep_W[[1, 4]].max() < 0.1
-    assert found.skip_W[4] > 0.2
-    assert found.keep_W[[0, 2, 3, 5]].min() > 0.8
+    values = (20.0 * F.one_hot(labels, 8).double()).log_softmax(-1)
+    found = edit_posteriors(
+        values, [2, 7, 4, 5, 3, 6], [(i, i + 1) for i in range(6)], star_penalty=8.0, skip_penalty=4.0
+    )
+    assert sorted(np.argsort(found.keep_W)[:2].tolist()) == [1, 4]
+    assert found.keep_W[[1, 4]].max() < 0.1 < 0.5 < found.keep_W[[0, 2, 3, 5]].min()
+    assert found.star_W[1] > found.skip_W[1]
+    assert found.skip_W[4] > found.star_W[4]
 
 
 def test_too_few_frames_and_no_words() -> None:
