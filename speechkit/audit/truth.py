@@ -12,6 +12,7 @@ from speechkit.data.stream import stream_rows
 from speechkit.errors import SpeechkitError
 
 TRUTH_FILE = "truth.jsonl"
+_NOT_LOCAL = {*OTHER_TEXT_KINDS, "truncate", "silence", "duplicate", "wrong-speaker"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Truth:
     @property
     def is_local(self) -> bool:
         """Whether some words of the text are wrong, not the whole of it and not the audio."""
-        return self.located and self.level == "text" and self.type not in OTHER_TEXT_KINDS
+        return self.located and self.level == "text" and self.type not in _NOT_LOCAL
 
 
 _ROW = pydantic.TypeAdapter(Truth)

@@ -259,6 +259,12 @@ def test_an_audit_is_measured_with_its_flags_probabilities_and_suggestions(
     assert found["words"]["local"]["scores"]["p_error"]["f1_at_half"] == pytest.approx(2 / 4, abs=1e-6)
 
 
+def test_a_truth_made_elsewhere_needs_no_level(evaluate: Callable[..., dict[str, Any]]) -> None:
+    planted = [{k: v for k, v in row.items() if k not in ("level", "located", "seed")} for row in PLANTED]
+    found = evaluate(SCORED, planted, "--bootstrap", 0)
+    assert (found["words"]["local"]["number"], found["words"]["local"]["wrong"]) == (5, 1)
+
+
 def test_cuts_that_were_left_out_are_counted_not_measured(
     evaluate: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
