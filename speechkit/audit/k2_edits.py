@@ -117,6 +117,7 @@ def edit_posteriors(
     *,
     star_penalty: float = 6.0,
     skip_penalty: float = 0.0,
+    star_frame_penalty: float = 0.0,
     blank_id: int = 0,
 ) -> EditPosteriors:
     """Probability of each edit, whatever the others.
@@ -125,6 +126,7 @@ def edit_posteriors(
         log_probs_TV: natural log, read as float32; on the device where k2 shall work.
         tokens, words: of the transcript, as in `single_edits`; at least one word.
         star_penalty, skip_penalty: nats for each star and for each word that is left out.
+        star_frame_penalty: nats for each frame of a star, besides.
     Raises:
         ConfigError: k2 is not installed or does not fit the installed torch.
         SpeechkitError: no words, no frames, or no text has a probability.
@@ -140,7 +142,7 @@ def edit_posteriors(
     acceptor = k2.arc_sort(_acceptor(k2, graph, labels))
     composed = k2.connect(k2.compose(topology, acceptor, treat_epsilons_specially=True))
     columns = torch.tensor([blank_id, *used], device=log_probs_TV.device)
-    values = torch.nn.functional.pad(log_probs_TV.detach().float()[:, columns], (0, 1))  # the star's zeros
+    values = torch.nn.functional.pad(log_probs_TV.detach().float()[:, columns], (0, 1), value=-star_frame_penalty)
     frames = torch.tensor([[0, 0, len(values)]], dtype=torch.int32)
     decoding = k2.create_fsa_vec([k2.arc_sort(composed)]).to(log_probs_TV.device)
     lattice = k2.intersect_dense(decoding, k2.DenseFsaVec(values[None], frames), EXACT_BEAM)

@@ -18,7 +18,7 @@ pytest.importorskip("k2")
 pytestmark = pytest.mark.k2
 
 Measure = Callable[[str, float], float]
-STAR_PENALTY, SKIP_PENALTY = 2.0, 0.5
+STAR_PENALTY, SKIP_PENALTY, FRAME_PENALTY = 2.0, 0.5, 0.3
 KEEP, STAR, SKIP, GAP_AND_KEEP = range(4)
 
 
@@ -38,8 +38,8 @@ def joined(words: list[list[int]], separator: int | None) -> tuple[list[int], li
 
 
 def log_prob(log_probs_TV: Tensor, text: list[int]) -> float:
-    """Float64, the star as the last column of zeros."""
-    values = F.pad(log_probs_TV, (0, 1))[:, None]
+    """Float64, the star as the last column."""
+    values = F.pad(log_probs_TV, (0, 1), value=-FRAME_PENALTY)[:, None]
     lengths = torch.tensor([len(values)]), torch.tensor([len(text)])
     return -float(F.ctc_loss(values, torch.tensor([text]).long().reshape(1, -1), *lengths, reduction="sum"))
 
@@ -72,7 +72,8 @@ def test_posteriors_equal_the_sum_over_all_combinations(
     words: list[list[int]], separator: int | None, seed: int, measure: Measure
 ) -> None:
     values = random_log_probs(14, 4, seed)
-    found = edit_posteriors(values, *joined(words, separator), star_penalty=STAR_PENALTY, skip_penalty=SKIP_PENALTY)
+    penalties = {"star_penalty": STAR_PENALTY, "skip_penalty": SKIP_PENALTY, "star_frame_penalty": FRAME_PENALTY}
+    found = edit_posteriors(values, *joined(words, separator), **penalties)
     total, posteriors = by_enumeration(values, words, separator)
     ours = np.concatenate([found.keep_W, found.star_W, found.skip_W, found.gap_star_G])
     assert measure("sum over edits from torch", abs(found.log_total - total)) < 1e-4
