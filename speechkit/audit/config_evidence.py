@@ -27,3 +27,4 @@ class ScoreConfig(Config):
     max_auto_words: int = Field(200, ge=1, description="auto takes the words of the corpus if at most so many differ")
     star_penalty: float = Field(6.0, ge=0, description="nats that a star, which fits any speech, costs")
     speaker_distance: bool = Field(False, description="compare the spectrum with that of the speaker; reads all audio")
+    k2: bool = Field(False, description="also posteriors of words and gaps when several are wrong, through k2")

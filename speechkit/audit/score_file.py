@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from speechkit.audit.evidence import Evidence
 from speechkit.data.stream import stream_rows
 from speechkit.errors import SpeechkitError
+
+if TYPE_CHECKING:
+    from speechkit.audit.k2_edits import EditPosteriors
 
 SCORES_FILE, LEFT_OUT_FILE, META_FILE = "scores.jsonl", "left_out.jsonl", "meta.json"
 _DIGITS = 5
@@ -32,6 +35,7 @@ class ScoredWord:
     doubt: float
     segment: float
     confidence: float
+    k2_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class ScoredGap:
     best: str | None
     doubt: float
     segment: float
+    k2_missing: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,15 @@ def row_of(
         "gaps": gaps,
         "scores": {name: _plain(value) for name, value in evidence.scores.items()},
     }
+
+
+def add_posteriors(row: dict[str, Any], posteriors: EditPosteriors) -> None:
+    """Put what k2 says beside what the row says: probabilities of a wrong word, of a missing one, of any edit."""
+    for word, keep in zip(row["words"], posteriors.keep_W, strict=True):
+        word["k2_error"] = _plain(1.0 - keep)
+    for gap, star in zip(row["gaps"], posteriors.gap_star_G, strict=True):
+        gap["k2_missing"] = _plain(star)
+    row["scores"]["edits_k2"] = _plain(posteriors.log_total - row["log_prob"])
 
 
 def _plain(value: float) -> float | None:

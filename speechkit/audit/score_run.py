@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from speechkit import log
+from speechkit.align.ctc import tokens_of
 from speechkit.artifact import make_artifact, write_json
 from speechkit.audio.config import FeatureConfig
 from speechkit.audio.features import log_mel
@@ -20,13 +21,15 @@ from speechkit.audio.resample import resample
 from speechkit.audit.config_evidence import ScoreConfig
 from speechkit.audit.corpus import CORPUS_SCORES, Corpus, Item, speaker_distances
 from speechkit.audit.evidence import Evidence, Floats
+from speechkit.audit.k2_edits import PURPOSE, EditPosteriors, edit_posteriors
 from speechkit.audit.logprobs import LEFT_OUT_FILE as NOT_HEARD_FILE
 from speechkit.audit.logprobs import Emission, LogProbs, open_log_probs, read_lines
-from speechkit.audit.score_file import LEFT_OUT_FILE, META_FILE, SCORES_FILE, row_of, write_rows
+from speechkit.audit.score_file import LEFT_OUT_FILE, META_FILE, SCORES_FILE, add_posteriors, row_of, write_rows
 from speechkit.audit.scores import SCORES, Lexicon, gather
 from speechkit.data.batch import Utterance, read_samples, utterances_of
 from speechkit.data.store import audio_path, load_cuts, text_of
 from speechkit.data.stream import manifest_path
+from speechkit.decode.k2_info import import_k2
 from speechkit.errors import SpeechkitError, counted
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _SAME_SECONDS = 0.02
 _NUM_MELS = 40
+K2_SCORES = {"edits_k2": "S7 by k2: log of the sum over all edited texts, any number of edits each, over P(text)"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class _Found:
     evidence: Evidence | None
     part: int = 0
     seconds: float = 0.0
+    posteriors: EditPosteriors | None = None
     reason: str = ""
 
     @property
@@ -66,6 +71,8 @@ def run(
     Raises:
         SpeechkitError: utterances without log-probs, or with those of other audio; all are listed.
     """
+    if config.k2:
+        import_k2(PURPOSE)  # its absence shows before the work
     manifest = manifest_path(cuts)
     found = list(load_cuts(manifest))
     inputs = {"cuts": manifest, **{f"log_probs_{number}": folder for number, folder in enumerate(log_probs)}}
@@ -85,11 +92,7 @@ def run(
         done = [item for item in items if item.evidence is not None]
         _complete(done, config)
         words = () if lexicon is None else lexicon.words
-        rows = [
-            row_of(item.cut.id, item.evidence, words, part=item.part, speaker=item.speaker, seconds=item.seconds)
-            for item in done
-            if item.evidence is not None
-        ]
+        rows = [_row(item, words) for item in done]
         write_rows(folder / SCORES_FILE, rows)
         left_out = [{"id": item.cut.id, "reason": item.reason} for item in items if item.evidence is None]
         write_rows(folder / LEFT_OUT_FILE, left_out)
@@ -184,13 +187,30 @@ def _score(
             evidence = gather(emission, words, lexicon=lexicon, star_penalty=config.star_penalty)
         except SpeechkitError as error:
             return _Found(cut, None, reason=error.what)
-        return _Found(cut, evidence, emission.part, len(emission.log_probs_TV) * emission.step_seconds)
+        return _Found(
+            cut, evidence, emission.part, len(emission.log_probs_TV) * emission.step_seconds,
+            _by_k2(emission, words, config.star_penalty) if config.k2 else None,
+        )  # fmt: skip
 
     with ThreadPoolExecutor(num_jobs) as pool:
         items = list(log.track(pool.map(score, cuts), "scoring", total=len(cuts)))
     if all(item.evidence is None for item in items):
         raise SpeechkitError("no utterance can be scored", where=[f"{item.cut.id}  {item.reason}" for item in items])
     return items
+
+
+def _by_k2(emission: Emission, words: Sequence[str], star_penalty: float) -> EditPosteriors:
+    tokens, ranges = tokens_of(words, emission.tokenizer)
+    values_TV = torch.from_numpy(emission.log_probs_TV)
+    return edit_posteriors(values_TV, tokens, ranges, star_penalty=star_penalty, skip_penalty=star_penalty)
+
+
+def _row(item: _Found, lexicon: Sequence[str]) -> dict[str, Any]:
+    assert item.evidence is not None
+    row = row_of(item.cut.id, item.evidence, lexicon, part=item.part, speaker=item.speaker, seconds=item.seconds)
+    if item.posteriors is not None:
+        add_posteriors(row, item.posteriors)
+    return row
 
 
 def _complete(found: Sequence[_Found], config: ScoreConfig) -> None:
@@ -238,5 +258,7 @@ def _meta(
         "star_penalty": config.star_penalty,
         "num_utterances": len(rows),
         "num_left_out": len(left_out),
-        "scores": {name: text for name, text in (SCORES | CORPUS_SCORES).items() if name in rows[0]["scores"]},
+        "scores": {
+            name: text for name, text in (SCORES | K2_SCORES | CORPUS_SCORES).items() if name in rows[0]["scores"]
+        },
     }

@@ -59,6 +59,7 @@ def score(
     speaker_distance: Annotated[
         bool, typer.Option("--speaker-distance", help="Also compare voices with those of their speakers; reads audio.")
     ] = False,
+    k2: Annotated[bool, typer.Option("--k2", help="Also edits in any number at once, through k2.")] = False,
     num_jobs: NumJobs = 1,
     force: Force = False,
 ) -> None:
@@ -69,7 +70,7 @@ def score(
     from speechkit.audit.config_evidence import ScoreConfig
     from speechkit.config import build_config
 
-    given = {"lexicon": lexicon, "star_penalty": star_penalty, "speaker_distance": speaker_distance}
+    given = {"lexicon": lexicon, "star_penalty": star_penalty, "speaker_distance": speaker_distance, "k2": k2}
     config = build_config(ScoreConfig, given)
     from speechkit.audit.score_run import run
 
