@@ -21,7 +21,7 @@ class Evidence:
     Args:
         log_prob: log P(transcript), over all frames.
         delete_W: without the word.
-        star_W: the word replaced by a star, which stands for any frames at no cost.
+        star_W: the word replaced by a star, which stands for any frames at a small price each.
         replace_W, replacement_W: the best other word of the lexicon, and its index there; -inf, -1 without a lexicon.
         gap_star_G: a star inserted in the gap, G = W + 1.
         insert_G, insertion_G: the best word of the lexicon inserted in the gap, and its index there.

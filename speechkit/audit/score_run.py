@@ -25,7 +25,7 @@ from speechkit.audit.k2_edits import PURPOSE, EditPosteriors, edit_posteriors
 from speechkit.audit.logprobs import LEFT_OUT_FILE as NOT_HEARD_FILE
 from speechkit.audit.logprobs import Emission, LogProbs, open_log_probs, read_lines
 from speechkit.audit.score_file import LEFT_OUT_FILE, META_FILE, SCORES_FILE, add_posteriors, row_of, write_rows
-from speechkit.audit.scores import SCORES, Lexicon, gather
+from speechkit.audit.scores import SCORES, STAR_FRAME_PENALTY, Lexicon, gather
 from speechkit.data.batch import Utterance, read_samples, utterances_of
 from speechkit.data.store import audio_path, load_cuts, text_of
 from speechkit.data.stream import manifest_path
@@ -202,7 +202,10 @@ def _score(
 def _by_k2(emission: Emission, words: Sequence[str], star_penalty: float) -> EditPosteriors:
     tokens, ranges = tokens_of(words, emission.tokenizer)
     values_TV = torch.from_numpy(emission.log_probs_TV)
-    return edit_posteriors(values_TV, tokens, ranges, star_penalty=star_penalty, skip_penalty=star_penalty)
+    return edit_posteriors(
+        values_TV, tokens, ranges, star_penalty=star_penalty, skip_penalty=star_penalty,
+        star_frame_penalty=STAR_FRAME_PENALTY,
+    )  # fmt: skip
 
 
 def _row(item: _Found, lexicon: Sequence[str]) -> dict[str, Any]:
@@ -256,6 +259,7 @@ def _meta(
         "log_probs": [str(folder.absolute()) for folder in log_probs],
         "lexicon": None if lexicon is None else list(lexicon.words),
         "star_penalty": config.star_penalty,
+        "star_frame_penalty": STAR_FRAME_PENALTY,
         "num_utterances": len(rows),
         "num_left_out": len(left_out),
         "scores": {

@@ -25,8 +25,8 @@ from speechkit.kernels.edit import align_words
 from speechkit.text.tokenizer import SPACE, Tokenizer
 
 STAR_PENALTY = 6.0
-# of stars that compete, for many faults at once: a star that costs nothing per frame would also take its neighbours
-_DOUBT_PENALTY, _DOUBT_PER_FRAME = 9.0, 0.3
+STAR_FRAME_PENALTY = 0.3  # of each frame: a star that costs nothing there would also take its neighbours' frames
+_DOUBT_PENALTY = 9.0  # of stars that compete, for many faults at once
 _MAX_ODDS = 700.0
 _WINDOW_FRAMES = 15
 _LOW_QUANTILE = 0.2
@@ -110,7 +110,8 @@ def gather(
     if len(values_TV) < needed:
         raise SpeechkitError(f"too short for its text: {len(values_TV)} encoder frames, {needed} needed")
     known = lexicon.for_tokenizer(emission.tokenizer) if lexicon is not None else None
-    edits = single_edits(values_TV, tokens, ranges, lexicon=known.edits if known is not None else NO_WORDS)
+    spelled = NO_WORDS if known is None else known.edits
+    edits = single_edits(values_TV, tokens, ranges, lexicon=spelled, star_frame_penalty=STAR_FRAME_PENALTY)
     if not math.isfinite(edits.log_prob):
         raise SpeechkitError(f"the model gives its text no probability: log-prob {edits.log_prob}")
     aligned = _align(values_TV, tokens, ranges)
@@ -149,7 +150,7 @@ def gather(
 
 
 def _doubt(values_TV: np.ndarray, tokens: Sequence[int], ranges: Sequence[tuple[int, int]]) -> StarPosteriors:
-    star_T1 = np.full((len(values_TV), 1), -_DOUBT_PER_FRAME, dtype=values_TV.dtype)
+    star_T1 = np.full((len(values_TV), 1), -STAR_FRAME_PENALTY, dtype=values_TV.dtype)
     graph = star_graph(
         tokens, ranges, word_weights=[-_DOUBT_PENALTY] * len(ranges), gap_weight=-_DOUBT_PENALTY,
         star_id=values_TV.shape[1],

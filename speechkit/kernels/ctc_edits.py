@@ -1,8 +1,8 @@
 """Exact log-probs of all single edits of a CTC transcript from one forward and one backward pass.
 
 Each word may be left out, or replaced by a star or by a word of a lexicon; a star or a word may be inserted in each
-gap. A star is a token that no other equals and whose log-prob is 0 in every frame. Where words are separated by a
-token, a word takes one with it and brings one, a star neither: it can absorb one. Loops: `kernels/ctc_slots.py`.
+gap. A star is a token that no other equals and whose log-prob is the same in every frame. Where words are separated
+by a token, a word takes one with it and brings one, a star neither: it can absorb one. Loops: `kernels/ctc_slots.py`.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def single_edits(
     words: Sequence[tuple[int, int]],
     *,
     lexicon: EditLexicon = NO_WORDS,
+    star_frame_penalty: float = 0.0,
     blank_id: int = 0,
 ) -> Edits:
     """Score every edit of one word or gap.
@@ -108,6 +109,7 @@ def single_edits(
         tokens: of the transcript, without blanks.
         words: first and end index of the tokens of each word, in order; tokens between them are separators.
         lexicon: made with the blank and the separator of the same tokenizer.
+        star_frame_penalty: nats for each frame of a star.
     Cost: O(T U) for both passes, O(T) for a deletion or a star, O(T R) for a word of R tokens, less where frames
         around the slot decide.
     Test: torch's ctc_loss with a column for the star, and the sum over all paths.
@@ -123,7 +125,9 @@ def single_edits(
 
     def fill(slots: list[tuple[int, int]], flat: _Flat) -> tuple[Floats, Floats]:
         out = np.empty(len(slots)), np.empty((len(slots), size))
-        ctc_slots.fill_slots(passes, labels_S, _ints(slots).reshape(-1, 2), tuple(flat), out)
+        ctc_slots.fill_slots(
+            passes, labels_S, _ints(slots).reshape(-1, 2), tuple(flat), -float(star_frame_penalty), out
+        )
         return out
 
     star_W, replace_WL = fill([(start, end) for start, end in words], lexicon.alone)

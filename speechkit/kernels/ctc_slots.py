@@ -141,12 +141,19 @@ def scale_exits(slot_RT: Floats, bound: float, spans_2_2: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
-def star_sum(slot_RT: Floats) -> float:
-    """All paths, under the scale, with something in the slot that fits every frame at no cost."""
+def star_log_prob(slot_RT: Floats, bound: float, frame_log_prob: float) -> float:
+    """All paths with a star in the slot, whose log-prob is the same in every frame."""
     inside, total = 0.0, 0.0
+    frame_prob = math.exp(frame_log_prob)
     for t in range(slot_RT.shape[1]):
-        inside = inside * slot_RT[_KEEP, t] + slot_RT[_IN, t]
+        inside = (inside * slot_RT[_KEEP, t] + slot_RT[_IN, t]) * frame_prob
         total += inside * slot_RT[_OUT, t]
+    if total > _ENOUGH_FAR:
+        return bound + math.log(total)
+    inside, total = -np.inf, -np.inf
+    for t in range(slot_RT.shape[1]):
+        inside = _log_add(inside, slot_RT[_ENTER, t], -np.inf) + frame_log_prob
+        total = _log_add(total, inside + slot_RT[_LEAVE, t], -np.inf)
     return total
 
 
@@ -224,6 +231,7 @@ def fill_slots(
     labels_S: Ints,
     slots_N2: Ints,
     words: tuple[Ints, Ints, Ints, Ints],
+    star_frame_log_prob: float,
     out: tuple[Floats, Floats],
 ) -> None:
     """Log-prob of the transcript with a star (out[0], (N,)) and with each word (out[1], (N, L)) in each slot.
@@ -245,7 +253,7 @@ def fill_slots(
         if bound == -np.inf:
             continue
         scale_exits(slot_RT, bound, spans_2_2)
-        out[0][n] = bound + math.log(star_sum(slot_RT))
+        out[0][n] = star_log_prob(slot_RT, bound, star_frame_log_prob)
         before = labels_S[2 * first - 1] if first > 0 else -1
         after = labels_S[2 * end + 1] if end < num_tokens else -1
         room = num_frames - first - (num_tokens - end)

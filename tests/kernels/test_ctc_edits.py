@@ -52,9 +52,9 @@ def edited(words: Words, lexicon: Words, separator: int | None, star: int) -> di
     }
 
 
-def by_torch(log_probs_TV: np.ndarray, texts: list[list[int]]) -> np.ndarray:
-    """Float64 log-prob of each text, the star in a last column of zeros."""
-    with_star = np.pad(log_probs_TV.astype(np.float64), ((0, 0), (0, 1)))
+def by_torch(log_probs_TV: np.ndarray, texts: list[list[int]], star_penalty: float = 0.0) -> np.ndarray:
+    """Float64 log-prob of each text, the star in a last column."""
+    with_star = np.pad(log_probs_TV.astype(np.float64), ((0, 0), (0, 1)), constant_values=-star_penalty)
     frames = torch.tensor([len(log_probs_TV)])
     losses = [
         torch.nn.functional.ctc_loss(
@@ -101,9 +101,11 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, Words, Words, int | None]:
 @given(cases())
 def test_every_edit_equals_torch(case: tuple[np.ndarray, Words, Words, int | None]) -> None:
     values, words, lexicon, separator = case
-    edits = single_edits(values, *joined(words, separator), lexicon=EditLexicon(lexicon, separator))
+    penalty = 0.4 * (len(values) % 3)
+    lexicon_tokens = EditLexicon(lexicon, separator)
+    edits = single_edits(values, *joined(words, separator), lexicon=lexicon_tokens, star_frame_penalty=penalty)
     texts = edited(words, lexicon, separator, star=4)
-    assert_equal(edits, {name: by_torch(values, rows) for name, rows in texts.items()})
+    assert_equal(edits, {name: by_torch(values, rows, penalty) for name, rows in texts.items()})
 
 
 @pytest.mark.parametrize("separator", [None, 1])
@@ -125,6 +127,13 @@ def test_improbable_words_far_below_the_range_of_float64() -> None:
     assert edits.replace_WL.min() < -1000
     texts = edited(words, lexicon, None, star=4)
     assert_equal(edits, {name: by_torch(values, rows) for name, rows in texts.items()})
+
+
+def test_a_dear_star_far_below_the_range_of_float64() -> None:
+    values = log_probs_of(30, 4, seed=4, scale=1.0)
+    edits = single_edits(values, [1], [(0, 1)], star_frame_penalty=1000.0)
+    assert edits.star_W[0] < -900
+    assert edits.star_W[0] == pytest.approx(by_torch(values, [[4]], 1000.0)[0])
 
 
 def test_frames_outside_the_reach_do_not_count() -> None:
