@@ -137,7 +137,7 @@ def _lexicon(config: ScoreConfig, cuts: Sequence[MonoCut]) -> Lexicon | None:
     if config.lexicon == "none":
         return None
     if config.lexicon == "auto":
-        words = {word for cut in cuts for word in text_of(cut).split()}
+        words = {word for cut in cuts for item in cut.supervisions for word in (item.text or "").split()}
         if len(words) > config.max_auto_words:
             log.info(f"no lexicon: the texts have {len(words)} different words, more than {config.max_auto_words}")
             return None

@@ -28,6 +28,7 @@ STAR_PENALTY = 6.0
 STAR_FRAME_PENALTY = 0.3  # of each frame: a star that costs nothing there would also take its neighbours' frames
 _DOUBT_PENALTY = 9.0  # of stars that compete, for many faults at once
 _MAX_ODDS = 700.0
+_MAX_CELLS = 20_000_000  # frames times tokens: 0.3 GB for each of two passes
 _WINDOW_FRAMES = 15
 _LOW_QUANTILE = 0.2
 SCORES = {
@@ -100,7 +101,7 @@ def gather(
     """Evidence about the words as the transcript of an utterance.
 
     Raises:
-        SpeechkitError: no words, one that the tokenizer does not know, too few frames, or no probability at all.
+        SpeechkitError: no words, one that the tokenizer does not know, too few or too many frames, or no probability.
     """
     if not words:
         raise SpeechkitError("it has no words")
@@ -109,6 +110,8 @@ def gather(
     needed = max(1, required_frames(tokens))
     if len(values_TV) < needed:
         raise SpeechkitError(f"too short for its text: {len(values_TV)} encoder frames, {needed} needed")
+    if len(values_TV) * len(tokens) > _MAX_CELLS:
+        raise SpeechkitError(f"too long to score: {len(values_TV)} encoder frames, {len(tokens)} tokens; cut it up")
     known = lexicon.for_tokenizer(emission.tokenizer) if lexicon is not None else None
     spelled = NO_WORDS if known is None else known.edits
     edits = single_edits(values_TV, tokens, ranges, lexicon=spelled, star_frame_penalty=STAR_FRAME_PENALTY)

@@ -18,6 +18,7 @@ from speechkit.audit.corpus import CORPUS_SCORES
 from speechkit.audit.k2_edits import EditPosteriors
 from speechkit.audit.logprobs import open_log_probs
 from speechkit.audit.scores import SCORES, gather, read_scores
+from speechkit.data.store import load_cuts, save_cuts
 from speechkit.decode import k2_info
 from speechkit.errors import SpeechkitError
 
@@ -127,6 +128,19 @@ def test_log_probs_that_are_missing_or_of_other_audio(corpus: tuple[Path, list[P
     with pytest.raises(SpeechkitError, match="8 utterances were made from other audio") as caught:
         score_run.run(ScoreConfig(), cuts=longer, log_probs=folders, out=tmp_path / "scores")
     assert caught.value.where[0] == "a  0.70 s in the manifest, 0.50 s in the log-probs"
+
+
+def test_cuts_without_a_text_are_left_out(corpus: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    cuts = list(load_cuts(corpus[0]))
+    cuts[0].supervisions[0].text = "  "
+    cuts[1].supervisions = []
+    save_cuts(cuts, tmp_path / "cuts.jsonl.gz")
+    score_run.run(ScoreConfig(), cuts=tmp_path / "cuts.jsonl.gz", log_probs=corpus[1], out=tmp_path / "scores")
+    left_out = [orjson.loads(line) for line in (tmp_path / "scores" / "left_out.jsonl").read_bytes().splitlines()]
+    reasons = {row["id"]: row["reason"] for row in left_out}
+    assert reasons["a"] == "it has no words"
+    assert reasons["b"] == "cut `b` has 0 supervisions or no text"
+    assert [row.utt_id for row in read_scores(tmp_path / "scores")] == list("cdef")
 
 
 def test_what_was_not_heard_is_left_out_with_its_reason(corpus: tuple[Path, list[Path]], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hearing import DIGITS, STEP, char_tokenizer, say
 
 from speechkit.align.ctc import tokens_of
+from speechkit.audit import scores as scores_module
 from speechkit.audit.logprobs import Emission, greedy_text
 from speechkit.audit.scores import SCORES, Lexicon, gather
 from speechkit.errors import SpeechkitError
@@ -146,6 +147,13 @@ def test_words_of_the_lexicon_that_can_not_be_spelled_keep_their_numbers() -> No
 def test_texts_that_can_not_be_scored(words: list[str], reason: str) -> None:
     with pytest.raises(SpeechkitError, match=reason):
         gather(heard("nine", num_frames=60), words)
+
+
+def test_long_recordings_are_refused_before_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores_module, "_MAX_CELLS", 60 * 7)
+    gather(heard("one two", num_frames=60), ["one", "two"])
+    with pytest.raises(SpeechkitError, match="too long to score: 60 encoder frames, 9 tokens"):
+        gather(heard("one two", num_frames=60), ["one", "three"])
 
 
 def test_unknown_words_of_a_word_tokenizer_are_no_words() -> None:
