@@ -28,9 +28,7 @@ def test_an_utterance_is_measured_by_the_others() -> None:
 
 
 def test_ranks_and_durations() -> None:
-    items = [
-        Item(("one",), "anna", 0.3 + 0.001 * i, {"edit_lse": float(i), "nll_per_char": float(i)}) for i in range(9)
-    ]
+    items = [Item(("one",), "anna", 0.3 + 0.001 * i, {"edit_lse": float(i)}) for i in range(9)]
     corpus = Corpus(items)
     for item in items:
         corpus.complete(item)
@@ -38,9 +36,9 @@ def test_ranks_and_durations() -> None:
     assert ranks == sorted(ranks)
     assert ranks[4] == pytest.approx(0.0)
     assert ranks[8] == pytest.approx(math.log(17))
-    injected = Item(("one",), "anna", 3.0, {"edit_lse": 100.0, "nll_per_char": 3.5})
+    injected = Item(("one",), "anna", 3.0, {"edit_lse": 3.5})
     corpus.complete(injected, ["one", "two"])
-    assert injected.scores["rank"] == pytest.approx((math.log(17) + math.log(4 / 5)) / 2)
+    assert injected.scores["rank"] == pytest.approx(math.log(4 / 5))
     assert injected.scores["duration_z"] > 5 > items[0].scores["duration_z"]
 
 
