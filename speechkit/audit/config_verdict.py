@@ -14,8 +14,9 @@ Policy = Literal["drop", "weight", "correct", "trim"]
 class CalibrateConfig(Config):
     """Settings of `audit calibrate`."""
 
-    indicators: int = Field(500, ge=20, description="transcripts made wrong on purpose, spread over all kinds")
+    indicators: int = Field(500, ge=40, description="transcripts made wrong on purpose, evenly of all kinds")
     seed: int = Field(0, description="of the draw of the indicators")
+    max_edits: int = Field(3, ge=1, le=20, description="edits that a suggested correction may have")
 
 
 class DrawConfig(Config):

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from speechkit.audit.config_verdict import ApplyConfig, DrawConfig, EstimateConfig, Policy, ReportConfig
+from speechkit.audit.config_verdict import (
+    ApplyConfig,
+    CalibrateConfig,
+    DrawConfig,
+    EstimateConfig,
+    Policy,
+    ReportConfig,
+)
 from speechkit.cli.options import Force, Json, Out, Seed
 from speechkit.config import build_config
 from speechkit.errors import ConfigError
@@ -21,8 +28,23 @@ Sample = Annotated[Path | None, typer.Option(metavar="FILE", help="What `audit e
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
-    for command in (estimate, report, apply):
+    for command in (calibrate, estimate, report, apply):
         app.command()(command)
+
+
+def calibrate(
+    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Folder made by `speechkit audit score`.")],
+    out: Out,
+    indicators: Annotated[int, typer.Option(metavar="N", help="So many transcripts are made wrong on purpose.")] = 500,
+    max_edits: Annotated[int, typer.Option(metavar="N", help="Edits that a suggested correction may have.")] = 3,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Probabilities of errors, kinds and corrections, from faults planted in the corpus' own transcripts."""
+    from speechkit.audit.calibrate import run_calibrate
+
+    config = build_config(CalibrateConfig, {"indicators": indicators, "max_edits": max_edits, "seed": seed})
+    run_calibrate(config, scores=scores, out=out, force=force)
 
 
 def estimate(
