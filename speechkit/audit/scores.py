@@ -103,15 +103,8 @@ def gather(
     Raises:
         SpeechkitError: no words, one that the tokenizer does not know, too few or too many frames, or no probability.
     """
-    if not words:
-        raise SpeechkitError("it has no words")
-    tokens, ranges = tokens_of(words, emission.tokenizer)
+    tokens, ranges = _spelled(emission, words)
     values_TV = emission.log_probs_TV
-    needed = max(1, required_frames(tokens))
-    if len(values_TV) < needed:
-        raise SpeechkitError(f"too short for its text: {len(values_TV)} encoder frames, {needed} needed")
-    if len(values_TV) * len(tokens) > _MAX_CELLS:
-        raise SpeechkitError(f"too long to score: {len(values_TV)} encoder frames, {len(tokens)} tokens; cut it up")
     known = lexicon.for_tokenizer(emission.tokenizer) if lexicon is not None else None
     spelled = NO_WORDS if known is None else known.edits
     edits = single_edits(values_TV, tokens, ranges, lexicon=spelled, star_frame_penalty=STAR_FRAME_PENALTY)
@@ -150,6 +143,22 @@ def gather(
         scores |= _cleanlab_scores(edits, known, words)
     evidence.scores.update(scores)
     return evidence
+
+
+def _spelled(emission: Emission, words: Sequence[str]) -> tuple[list[int], list[tuple[int, int]]]:
+    """Tokens of the words, and first and end index of those of each, if they can be scored."""
+    if not words:
+        raise SpeechkitError("it has no words")
+    tokens, ranges = tokens_of(words, emission.tokenizer)
+    silent = [word for word, (start, end) in zip(words, ranges, strict=True) if start == end]
+    if silent:
+        raise SpeechkitError(f"the model has no token for `{silent[0]}`")
+    num_frames, needed = len(emission.log_probs_TV), required_frames(tokens)
+    if num_frames < needed:
+        raise SpeechkitError(f"too short for its text: {num_frames} encoder frames, {needed} needed")
+    if num_frames * len(tokens) > _MAX_CELLS:
+        raise SpeechkitError(f"too long to score: {num_frames} encoder frames, {len(tokens)} tokens; cut it up")
+    return tokens, ranges
 
 
 def _doubt(values_TV: np.ndarray, tokens: Sequence[int], ranges: Sequence[tuple[int, int]]) -> StarPosteriors:
