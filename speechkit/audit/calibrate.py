@@ -44,6 +44,8 @@ CALIBRATION_FILE = "calibration.json"
 SCHEMA = "speechkit-audit-calibration/1"
 MIN_UTTERANCES = 20
 _LOCAL = ("sub", "ins", "del", "transpose", "misread")  # kinds that a few edits mend
+# of the words and gaps of an indicator: where all words are wrong, or only half heard, there is little to learn
+_SPOT_WEIGHTS = {"swap": 0.25, "silence": 0.25, "truncate": 0.25}
 _UTTERANCE_SHARE, _SPOT_SHARE = 0.3, 0.1  # weight of all positives beside all others
 _UTTERANCE_RIDGE, _SPOT_RIDGE, _TYPE_RIDGE = 1.0, 10.0, 3.0
 _CLEANEST = 0.8  # share of the corpus that counts as right in the second fit
@@ -237,7 +239,7 @@ def _wrong_spots(material: Material, kind: str, sizes: Sequence[int]) -> tuple[B
         own = np.zeros(size, bool)
         own[list(places)] = True
         wrong.append(own)
-        weight.append(np.full(size, 1.0 / max(1, len(places))))
+        weight.append(np.full(size, _SPOT_WEIGHTS.get(item.kind, 1.0) / max(1, len(places))))
     found = np.concatenate(wrong)
     if not found.any():
         raise SpeechkitError(f"no indicator has wrong {kind}", hint="use more --indicators, or longer texts")
