@@ -123,7 +123,7 @@ def default_training(cuts: Sequence[MonoCut], *, folds: int) -> TrainConfig:
     tree = {
         "model": {
             "encoder": {
-                "dim": 96, "num_blocks": 8, "gated": False, "subsampling": 4 if is_closed else 2,
+                "kind": "ds_conv", "dim": 96, "num_blocks": 8, "gated": False, "subsampling": 4 if is_closed else 2,
                 "subsampling_channels": 16, "dropout": 0.1,
             },
         },
