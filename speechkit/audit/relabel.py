@@ -5,11 +5,11 @@ Written: `cuts.jsonl.gz`, and `removed.jsonl` with what disagreed, and by how mu
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
-from lhotse import MonoCut
-from lhotse.utils import fastcopy
 
 from speechkit import log
 from speechkit.artifact import make_artifact
@@ -19,6 +19,9 @@ from speechkit.data.stream import manifest_path
 from speechkit.errors import SpeechkitError
 from speechkit.kernels.edit import align_words
 from speechkit.score.transcripts import read_transcripts
+
+if TYPE_CHECKING:
+    from lhotse import MonoCut
 
 REMOVED_FILE = "removed.jsonl"
 
@@ -72,4 +75,4 @@ def _relabelled(cut: MonoCut, old: str, text: str, cer: float) -> MonoCut:
     supervision = cut.supervisions[0]
     custom = {**(supervision.custom or {}), "audit": {"policy": "relabel", "before": old, "cer": round(cer, 2)}}
     alignment = supervision.alignment if text == old else None
-    return fastcopy(cut, supervisions=[fastcopy(supervision, text=text, alignment=alignment, custom=custom)])
+    return replace(cut, supervisions=[replace(supervision, text=text, alignment=alignment, custom=custom)])

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-
-from lhotse import MonoCut
+from typing import TYPE_CHECKING
 
 from speechkit import log
 from speechkit.align import forced
@@ -30,6 +29,9 @@ from speechkit.data.store import CUTS_FILE, load_cuts, save_cuts, text_of, tiers
 from speechkit.data.stream import manifest_path
 from speechkit.train import loop
 from speechkit.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lhotse import MonoCut
 
 REPORT_FILE = "report.html"
 _WORDS_TIER = "word"
