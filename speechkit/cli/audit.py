@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speechkit.cli import audit_evidence, audit_truth, audit_verdict
+from speechkit.cli import audit_curve, audit_evidence, audit_truth, audit_verdict
 from speechkit.cli.options import Force, NumJobs, Out, Seed, Set
 
 app = typer.Typer(
@@ -83,5 +83,5 @@ def relabel(
         print(out)
 
 
-for _commands in (audit_truth, audit_evidence, audit_verdict):
+for _commands in (audit_truth, audit_evidence, audit_verdict, audit_curve):
     _commands.register(app)

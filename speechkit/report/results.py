@@ -11,13 +11,13 @@ from speechkit.report.tables import Table, as_markdown
 
 START = "<!-- speechkit report: start -->"
 END = "<!-- speechkit report: end -->"
-NOTE = "Written by `speechkit report`; numbers between these marks are never typed."
+NOTE = "Written by `speechkit {}`; numbers between these marks are never typed."
 
 
-def block(tables: Sequence[Table]) -> str:
-    """The marks and, between them, the tables as Markdown."""
+def block(tables: Sequence[Table], command: str = "report") -> str:
+    """The marks and, between them, which command made the tables and the tables as Markdown."""
     shown = [f"### {table.title}\n\n{as_markdown(table)}" for table in tables if table.rows]
-    return "\n\n".join([START, NOTE, *shown, END])
+    return "\n\n".join([START, NOTE.format(command), *shown, END])
 
 
 def update(path: Path, text: str, *, title: str) -> None:
