@@ -16,6 +16,7 @@ import numpy as np
 from speechkit import log
 from speechkit.artifact import check_writable, write_json
 from speechkit.audit.config_truth import EvalConfig
+from speechkit.audit.inspection import simulate_inspections
 from speechkit.audit.judged import Bools, Floats, Judged, Spots, left_out_ids, read_judged
 from speechkit.audit.metrics import Ranking, Steps, calibration_error, interval, replicates
 from speechkit.audit.truth import Truth, read_truth
@@ -216,6 +217,9 @@ def _conclusions(judged: Judged, faults: Sequence[Truth | None], is_wrong: Bools
             "error": _rounded(estimate - true),
         },
         "suggestions": _suggestions(judged, faults),
+        "inspections": simulate_inspections(
+            judged.verdicts, {name for name, wrong in zip(judged.ids, is_wrong, strict=True) if wrong}, num_draws=50
+        ),
     }
 
 
@@ -260,6 +264,11 @@ def table(result: Mapping[str, Any]) -> str:
             f"flagged {auto['suspicious']}, F1 {auto['f1']:.3f}; noise rate {rate['true']:.3f}, mean P(error) "
             f"{rate['mean_p_error']:.3f}; ECE {result['ece']:.3f}; "
             f"suggestions right {found['right']} of {found['faults']}"
+        )
+        told = result["inspections"]
+        lines.append(
+            f"{told['draws']} times {told['inspected']} inspections: {told['mean']:.1f} % +- {told['sd']:.1f}, "
+            f"intervals hold the true rate in {told['coverage']:.0f} %; +- {told['sd_of_random_samples']:.1f} at random"
         )
     return "\n".join(lines)
 
