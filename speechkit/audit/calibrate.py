@@ -27,10 +27,9 @@ from speechkit.audit.logprobs import open_log_probs
 from speechkit.audit.score_file import META_FILE, Scored, read_scores
 from speechkit.audit.scores import Lexicon
 from speechkit.audit.suggest import Step, best_limit, steps, taken
-from speechkit.audit.verdict import AUDIT_FILE
+from speechkit.audit.verdict import AUDIT_FILE, CALIBRATION_FILE
 from speechkit.errors import SpeechkitError, counted
 
-CALIBRATION_FILE = "calibration.json"
 SCHEMA = "speechkit-audit-calibration/1"
 MIN_UTTERANCES = 20
 _LOCAL = ("sub", "ins", "del", "transpose", "misread")  # kinds that a few edits mend
@@ -173,7 +172,12 @@ def _summary(
     rows: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
     def of(curve: Curve) -> dict[str, float]:
-        return {"rate": curve.rate, "threshold": curve.threshold, "expected_f1": curve.expected_f1}
+        return {
+            "rate": curve.rate,
+            "upper_rate": curve.upper_rate,
+            "threshold": curve.threshold,
+            "expected_f1": curve.expected_f1,
+        }
 
     return {
         "schema": SCHEMA,
@@ -190,13 +194,11 @@ def _summary(
 
 def summary_table(summary: dict[str, Any]) -> str:
     """What is printed."""
-    lines = [
-        f"{summary['num_suspicious']} of {counted(summary['num_utterances'], 'transcript')} are suspicious;"
-        f" {100 * summary['label_free_rate']:.1f} % wrong by the model's own account, an upper bound"
-    ]
+    lines = [f"{summary['num_suspicious']} of {counted(summary['num_utterances'], 'transcript')} are suspicious"]
     for name in ("utterances", "words", "gaps"):
         part = summary[name]
-        lines.append(f"  {name:<10} {100 * part['rate']:5.1f} % wrong at most, expected F1 {part['expected_f1']:.2f}")
+        rates = f"{100 * part['rate']:5.1f} % wrong, at most {100 * part['upper_rate']:.1f} %"
+        lines.append(f"  {name:<10} {rates}, as far as indicators tell; expected F1 {part['expected_f1']:.2f}")
     suggestions = summary["suggestions"]
     lines.append(f"  {100 * suggestions['accuracy_on_indicators']:.0f} % of the indicators of few edits are mended")
     return "\n".join(lines)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from speechkit import log
 from speechkit.artifact import publish_file
 from speechkit.audit.config_verdict import DrawConfig, EstimateConfig
-from speechkit.audit.verdict import STRATA, Decision, Verdict, read_decisions, read_verdicts
+from speechkit.audit.verdict import STRATA, Decision, Verdict, read_decisions, read_upper_rate, read_verdicts
 from speechkit.errors import CheckFailed, SpeechkitError, counted
 from speechkit.rng import rng
 
@@ -112,7 +112,10 @@ def run_estimate(audit: Path, decisions: Path, config: EstimateConfig, *, sample
     result = estimate(inspected, config)
     result["inspections"]["not_decided"] = sum(_is_open(given.get(name)) for name in strata)
     result["inspections"]["not_drawn"] = sum(name not in strata for name in given)
-    result["label_free_upper_bound"] = float(np.mean([verdict.p_error for verdict in verdicts]))
+    result["label_free"] = {
+        "rate": float(np.mean([verdict.p_error for verdict in verdicts])),
+        "upper_bound": read_upper_rate(audit),
+    }
     return result
 
 
@@ -248,8 +251,10 @@ def estimate_table(result: Mapping[str, Any]) -> str:
             lines.append(f"  {inspections[name]} {text}")
     if result["random_sample_for_same_sd"] is not None:
         lines.append(f"  a random sample needs {result['random_sample_for_same_sd']} inspections to be as sure")
-    if "label_free_upper_bound" in result:
-        lines.append(f"  without inspections: {_percent(result['label_free_upper_bound'])}, an upper bound")
+    if "label_free" in result:
+        rate, upper = result["label_free"]["rate"], result["label_free"]["upper_bound"]
+        bound = "" if upper is None else f", upper bound {_percent(upper)}"
+        lines.append(f"  by the model alone: {_percent(rate)}{bound}; no estimate to rely on")
     for item in result["strata"]:
         decided = item["wrong"] + item["right"]
         lines.append(f"  {item['name']:<6} {item['wrong']:>4} wrong of {decided:>4} decided, {item['size']} in all")

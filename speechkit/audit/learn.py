@@ -2,7 +2,8 @@
 
 Indicators are positives; the corpus itself is unlabelled and holds faults at an unknown rate (PU learning). With f1
 the density of a score among indicators and fu that of the corpus, P(fault | score) = rate * f1 / fu, and the rate is
-at most the least of fu / f1 over scores (Elkan and Noto 2008; best bin: Garg et al. 2021).
+at most the least of fu / f1 over scores (Elkan and Noto 2008; best bin: Garg et al. 2021), as far as indicators are
+like the faults of the corpus: what is harder to see than they are is missed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Bools = NDArray[np.bool_]
 
 _KNEES = (1.0, 2.0)  # deviations above which a feature gets a slope of its own
 _MIN_TAIL = 0.5  # share of the positives that a bin must hold to tell the rate
+_BOUND_TAIL = 0.9  # of the upper bound: nearly all positives, and what else scores as high
 _Z = 1.0
+_Z_BOUND = 1.645  # one-sided 95 %
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,17 @@ def isotonic(values_N: Floats, weights_N: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Curve:
-    """Probability of a fault by score, rising between its points; the rate of the corpus; the threshold of best F1.
+    """Probability of a fault by score, rising between its points; the threshold of best F1.
 
     Args:
+        rate, upper_rate: share of faults of the corpus, and what it is at most as far as indicators tell.
         expected_f1: of the threshold, as far as indicators and rate tell.
     """
 
     scores_K: Floats
     probs_K: Floats
     rate: float
+    upper_rate: float
     threshold: float
     expected_f1: float
 
@@ -121,7 +126,8 @@ def fit_curve(corpus_N: Floats, positives_M: Floats, weights_M: Floats) -> Curve
     probs = np.minimum(1.0, rate * share / (1.0 - share))
     scores_K, probs_K = _centres(scores[order], probs)
     threshold, expected = best_threshold(corpus_N, positives_M, weights_M, rate)
-    return Curve(scores_K, probs_K, rate, threshold, expected)
+    upper = max(rate, upper_rate(corpus_N, positives_M, weights_M))
+    return Curve(scores_K, probs_K, rate, upper, threshold, expected)
 
 
 def _centres(scores: Floats, probs: Floats) -> tuple[Floats, Floats]:
@@ -143,15 +149,28 @@ def _tails(corpus_N: Floats, positives_M: Floats, weights_M: Floats) -> tuple[Fl
 
 
 def fault_rate(corpus_N: Floats, positives_M: Floats, weights_M: Floats) -> float:
-    """Upper bound of the share of faults in the corpus: how much rarer high scores are there than among indicators."""
+    """Share of faults in the corpus: how much rarer high scores are there than among indicators, at the best bin."""
     _, above_M, above_N = _tails(corpus_N, positives_M, weights_M)
-    size = weights_M.sum() ** 2 / (weights_M**2).sum()  # so many equal weights would be as sure
     enough = above_M >= _MIN_TAIL
     above_M, above_N = above_M[enough], above_N[enough]
-    high = above_N + _Z * np.sqrt(above_N * (1 - above_N) / len(corpus_N) + 1.0 / len(corpus_N) ** 2)
-    low = np.maximum(above_M - _Z * np.sqrt(above_M * (1 - above_M) / size + 1.0 / size**2), 1e-9)
-    best = int(np.argmin(high / low))
+    best = int(np.argmin(_careful_ratio(above_N, above_M, len(corpus_N), weights_M, _Z)))
     return float(np.clip(above_N[best] / above_M[best], 1.0 / (2 * len(corpus_N)), 1.0))
+
+
+def upper_rate(corpus_N: Floats, positives_M: Floats, weights_M: Floats) -> float:
+    """The share at most: everything that scores as high as nearly all indicators, with sampling error."""
+    _, above_M, above_N = _tails(corpus_N, positives_M, weights_M)
+    place = int(np.argmax(above_M >= _BOUND_TAIL))
+    ratio = _careful_ratio(above_N[place : place + 1], above_M[place : place + 1], len(corpus_N), weights_M, _Z_BOUND)
+    return float(min(1.0, ratio[0]))
+
+
+def _careful_ratio(above_N: Floats, above_M: Floats, num: int, weights_M: Floats, z: float) -> Floats:
+    """Of the share of the corpus over that of the positives, both by `z` standard errors to the high side."""
+    size = weights_M.sum() ** 2 / (weights_M**2).sum()  # so many equal weights would be as sure
+    high = above_N + z * np.sqrt(above_N * (1 - above_N) / num + 1.0 / num**2)
+    low = np.maximum(above_M - z * np.sqrt(above_M * (1 - above_M) / size + 1.0 / size**2), 1e-9)
+    return np.asarray(high / low, np.float64)
 
 
 def best_threshold(corpus_N: Floats, positives_M: Floats, weights_M: Floats, rate: float) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from speechkit import log
 from speechkit.artifact import publish_file
 from speechkit.audio.io import audio_info, read_audio
 from speechkit.audit.config_verdict import ReportConfig
-from speechkit.audit.verdict import Verdict, read_decisions, read_verdicts
+from speechkit.audit.verdict import Verdict, read_decisions, read_upper_rate, read_verdicts
 from speechkit.data.store import audio_path, load_cuts
 from speechkit.errors import SpeechkitError, counted
 from speechkit.fingerprint import hash_of
@@ -74,7 +74,7 @@ def run_report(audit: Path, out: Path, config: ReportConfig, *, cuts: Path, samp
         _TEMPLATE,
         title="Suspicious transcripts" if not sample else "Transcripts to inspect",
         subtitle=f"{audit}: {counted(len(chosen), 'transcript')} of {len(verdicts)}",
-        numbers=_numbers(verdicts),
+        numbers=_numbers(verdicts, read_upper_rate(audit)),
         orders=_ORDERS,
         media=_MEDIA[config.audio],
         data=data.replace("<", "\\u003c"),  # no tag can end the script element
@@ -84,13 +84,13 @@ def run_report(audit: Path, out: Path, config: ReportConfig, *, cuts: Path, samp
     return len(chosen)
 
 
-def _numbers(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
+def _numbers(verdicts: Sequence[Verdict], upper: float | None) -> list[tuple[str, str]]:
     suspicious = sum(verdict.suspicious for verdict in verdicts)
     rate = 100 * float(np.mean([verdict.p_error for verdict in verdicts]))
     return [
         (str(len(verdicts)), "transcripts audited"),
         (str(suspicious), "suspicious"),
-        (f"{rate:.1f} %", "wrong by the model's own account, an upper bound"),
+        (f"{rate:.1f} %", "wrong by the model alone" + (f", at most {100 * upper:.1f} %" if upper else "")),
     ]
 
 

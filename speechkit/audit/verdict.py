@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import pydantic
 from speechkit.data.stream import stream_rows
 from speechkit.errors import SpeechkitError
 
-AUDIT_FILE = "audit.jsonl"
+AUDIT_FILE, CALIBRATION_FILE = "audit.jsonl", "calibration.json"
 DECISIONS = ("wrong", "right", "unsure")
 STRATA = ("top", "middle", "rest")
 
@@ -111,6 +112,15 @@ def read_verdicts(audit: Path) -> list[Verdict]:
     if not found:
         raise SpeechkitError(f"`{path}` holds no utterances", hint="`speechkit audit calibrate` makes it")
     return sorted(found.values(), key=lambda verdict: (verdict.rank, verdict.id))
+
+
+def read_upper_rate(audit: Path) -> float | None:
+    """The share of wrong transcripts at most, as far as the calibration tells; None for an audit without one."""
+    path = (audit if audit.is_dir() else audit.parent) / CALIBRATION_FILE
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["utterances"]["upper_rate"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def read_decisions(path: Path, known: set[str], audit: Path) -> dict[str, Decision]:

@@ -183,6 +183,7 @@ def test_rate_and_threshold_are_found_without_clean_examples(rate: float) -> Non
     positives = gen.normal(size=500) + 4.0
     curve = fit_curve(corpus, positives, np.ones(500))
     assert rate * 0.85 <= curve.rate <= rate * 1.25
+    assert rate <= curve.upper_rate <= 1.6 * rate + 0.02
     probs = curve(corpus)
     assert abs(probs.mean() - rate) < 0.25 * rate
     assert (np.diff(curve(np.linspace(-4, 9, 50))) >= 0).all()

@@ -149,10 +149,12 @@ def test_decisions_that_were_not_drawn_do_not_count(audit: Path, tmp_path: Path)
     decisions = write_rows(tmp_path / "d.jsonl", rows)
     result = run_estimate(audit, decisions, CONFIG)
     assert result["inspections"] == {"decided": 19, "unsure": 0, "not_decided": 1, "not_drawn": 1}
-    assert result["rate"] == pytest.approx(0.05) and result["label_free_upper_bound"] == pytest.approx(0.135)
+    assert result["rate"] == pytest.approx(0.05) and result["label_free"]["rate"] == pytest.approx(0.135)
     text = estimate_table(result)
     assert "1 drawn but not decided" in text and "1 decided but not drawn: not counted" in text
-    assert "without inspections: 13.5 %, an upper bound" in text
+    assert "by the model alone: 13.5 %; no estimate to rely on" in text
+    (audit / "calibration.json").write_text('{"utterances": {"upper_rate": 0.25}}')
+    assert "13.5 %, upper bound 25.0 %" in estimate_table(run_estimate(audit, decisions, CONFIG))
 
 
 def test_strata_come_from_the_sample_when_decisions_do_not_name_them(audit: Path, tmp_path: Path) -> None:

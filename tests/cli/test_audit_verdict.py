@@ -32,7 +32,7 @@ def test_draw_decide_and_estimate(audit: Path, tmp_path: Path, run_speechkit: Ru
     write_rows(sample, rows)
     found = run_speechkit("audit", "estimate", audit, "--decisions", sample, "--json", tmp_path / "n.json")
     assert found.exit_code == 0, found.stderr
-    assert found.stdout.startswith("noise rate: 10.0 % [") and "upper bound" in found.stdout
+    assert found.stdout.startswith("noise rate: 10.0 % [") and "by the model alone" in found.stdout
     result = json.loads((tmp_path / "n.json").read_text())
     assert result["rate"] == pytest.approx(0.1) and result["ci"][0] >= 0.1 - 1e-9
 
