@@ -15,7 +15,8 @@ def register(app: typer.Typer) -> None:
 
 def report(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SCORE.json|EXP...", help="Files of `score wer --json`, folders.")
+        list[Path],
+        typer.Argument(metavar="SCORE.json|EXP...", help="Files of `score wer` or `audit eval` with --json, folders."),
     ],
     out: Annotated[Path, typer.Option("--out", help="The HTML page to write; one file, no network.")],
     update: Annotated[

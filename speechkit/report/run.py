@@ -8,10 +8,20 @@ from pathlib import Path
 from speechkit import log
 from speechkit.artifact import publish_file
 from speechkit.report import results
+from speechkit.report.audits import audit_means, audit_table
 from speechkit.report.html import TEMPLATES, render
 from speechkit.report.plots import loss_curves, rate_bars
-from speechkit.report.sources import read_sources
-from speechkit.report.tables import as_text, example_tables, mean_table, part_tables, run_table, score_table
+from speechkit.report.sources import Score, read_sources
+from speechkit.report.tables import (
+    Table,
+    as_text,
+    example_tables,
+    grouped,
+    mean_table_of,
+    part_tables,
+    run_table,
+    score_table,
+)
 
 
 def run(
@@ -30,8 +40,7 @@ def run(
         SpeechkitError: a source cannot be read; ConfigError: a wrong pattern among `groups`.
     """
     scores, experiments = read_sources(sources)
-    tables = [score_table(scores)] if scores else []
-    tables += [mean_table(scores, pattern) for pattern in groups]
+    tables = _main_tables(scores, groups)
     runs = run_table(scores)
     page = render(
         TEMPLATES / "report.html.j2",
@@ -54,3 +63,20 @@ def run(
     if num_without:
         log.warn(f"{num_without} of {len(scores)} score files name no run: their command and commit are not known")
     log.info(f"wrote {out}" + (f" and the block of {results_file}" if results_file else ""))
+
+
+def _main_tables(scores: Sequence[Score], patterns: Sequence[str]) -> list[Table]:
+    """Word error rates and audits, each file and then each mean; a mean over single runs says nothing new."""
+    rates, audits = [s for s in scores if not s.is_audit], [s for s in scores if s.is_audit]
+    tables = [score_table(rates)] if rates else []
+    tables += [audit_table(audits)] if audits else []
+    for pattern in patterns:
+        groups = grouped(scores, pattern)
+        for make, is_audit in ((mean_table_of, False), (audit_means, True)):
+            parts = {name: [s for s in group if s.is_audit == is_audit] for name, group in groups.items()}
+            parts = {name: group for name, group in parts.items() if group}
+            if any(len(group) > 1 for group in parts.values()):
+                tables.append(make(parts))
+            elif parts:
+                log.info(f"`--group {pattern}` has one run in each group: no means")
+    return tables

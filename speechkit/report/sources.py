@@ -1,4 +1,4 @@
-"""What a report rests on: score files of `score wer --json` and the run.json and train.jsonl of artifacts."""
+"""What a report rests on: files of `score wer` and `audit eval` with --json, run.json and train.jsonl of artifacts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from speechkit.fingerprint import RUN_FILE
 
 HISTORY_FILE = "train.jsonl"
 NEEDED = ("wer", "num_ref_words", "sub", "ins", "del", "num_utterances")
+AUDIT_NEEDED = ("judged", "truth", "utterances", "faulty", "scores")
+AUDIT_ROLE = re.compile(r"scores|log_probs_\d+|exp")
 MAX_JSON_BYTES = 16 << 20
 NUM_FOLDERS_UP = 3
 
@@ -35,12 +37,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Score:
-    """One score file: its path, its short name in the report, its content, and the run that made the hypotheses."""
+    """One score file: its path, its short name in the report, its content, and the run that made what is scored."""
 
     path: Path
     name: str
     result: dict[str, Any]
     run: Run | None = None
+
+    @property
+    def is_audit(self) -> bool:
+        """Whether an audit of transcripts was measured, not hypotheses."""
+        return "judged" in self.result
 
     def rate(self, part: str = "") -> float | None:
         """WER in percent of all texts, or of `seen` or `unseen` ones; None when not measured."""
@@ -92,7 +99,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[list[Score], list[Experiment]]:
             if not scores and not histories:
                 raise SpeechkitError(
                     f"`{path}` holds no score file and no {HISTORY_FILE}",
-                    expected="files of `speechkit score wer --json`, or folders of `speechkit train`",
+                    expected="files of `speechkit score wer --json` or `audit eval --json`, or folders of `train`",
                 )
             files += scores
             folders += [history.parent for history in histories]
@@ -113,13 +120,13 @@ def _scores_below(folder: Path) -> list[Path]:
                 value = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue  # other programs' files may lie in an experiment folder
-            if isinstance(value, dict) and all(key in value for key in NEEDED):
+            if isinstance(value, dict) and any(all(key in value for key in keys) for keys in (NEEDED, AUDIT_NEEDED)):
                 found.append(path)
     return found
 
 
 def _read_score(path: Path, name: str) -> Score:
-    expected = "a file of `speechkit score wer --json`"
+    expected = "a file of `speechkit score wer --json` or `speechkit audit eval --json`"
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -130,7 +137,8 @@ def _read_score(path: Path, name: str) -> Score:
         ) from None
     except UnicodeDecodeError:
         raise SpeechkitError(f"`{path}` is not text", expected=expected) from None
-    absent = [key for key in NEEDED if not isinstance(result, dict) or key not in result]
+    needed = AUDIT_NEEDED if isinstance(result, dict) and "judged" in result else NEEDED
+    absent = [key for key in needed if not isinstance(result, dict) or key not in result]
     if absent:
         raise SpeechkitError(f"`{path}` lacks {', '.join(absent)}", expected=expected)
     score = Score(path, name, result, run_behind(path, result))
@@ -143,10 +151,9 @@ def overlap_mark(percent: float) -> str:
 
 
 def run_behind(path: Path, result: dict[str, Any]) -> Run | None:
-    """The run that made the hypotheses of a score file: its `hyp` entry, else the nearest run.json above the file."""
+    """The run that made what a file scores: its `hyp` or `judged` entry, else the nearest run.json above the file."""
     starts = [path.parent]
-    if isinstance(result.get("hyp"), str):
-        starts.insert(0, Path(result["hyp"]))
+    starts[:0] = [Path(result[key]) for key in ("hyp", "judged") if isinstance(result.get(key), str)]
     for start in starts:
         for folder in [start, *start.parents][:NUM_FOLDERS_UP]:
             if (folder / RUN_FILE).is_file():
@@ -155,7 +162,7 @@ def run_behind(path: Path, result: dict[str, Any]) -> Run | None:
 
 
 def read_run(folder: Path) -> Run | None:
-    """The run.json of an artifact; a decoding names the training that its model came from.
+    """The run.json of an artifact; a decoding names the training that its model came from, an audit counts its models.
 
     Raises:
         SpeechkitError: run.json is not one of speechkit's.
@@ -163,11 +170,10 @@ def read_run(folder: Path) -> Run | None:
     own = _load_run(folder)
     if own is None:
         return None
-    seconds = float(own.get("cpu_seconds", 0.0))
     model = own.get("inputs", {}).get("exp", {}).get("path")
     trained = _load_run(Path(model)) if isinstance(model, str) else None
-    if trained is not None:
-        seconds += float(trained.get("cpu_seconds", 0.0))
+    behind = [trained] if trained is not None else list(_runs_behind_audit(own).values())
+    seconds = sum(float(run.get("cpu_seconds", 0.0)) for run in (own, *behind))
     shown = trained or own
     return Run(
         command=shown_command(shown.get("argv", [])),
@@ -177,6 +183,21 @@ def read_run(folder: Path) -> Run | None:
         cpu_minutes=round(seconds / 60.0, 2),
         date=str(own.get("started", ""))[:10],
     )
+
+
+def _runs_behind_audit(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scores, log-probs and models that an audit came from, by their folders."""
+    found: dict[str, dict[str, Any]] = {}
+    waiting = [run]
+    while waiting:
+        for role, given in waiting.pop().get("inputs", {}).items():
+            path = given.get("path") if isinstance(given, dict) else None
+            if isinstance(path, str) and path not in found and AUDIT_ROLE.fullmatch(role):
+                made = _load_run(Path(path))
+                if made is not None:
+                    found[path] = made
+                    waiting.append(made)
+    return found
 
 
 def _load_run(folder: Path) -> dict[str, Any] | None:

@@ -61,8 +61,8 @@ def score_table(scores: Sequence[Score]) -> Table:
     return Table("Word error rates", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
-def mean_table(scores: Sequence[Score], pattern: str) -> Table:
-    """Scores averaged per captured name: the mean over seeds or folds, with its range; every file counts the same.
+def grouped(scores: Sequence[Score], pattern: str) -> dict[str, list[Score]]:
+    """Scores by the name that the pattern captures of their paths.
 
     Raises:
         ConfigError: the pattern is no regular expression with one capture group, or it matches no score file.
@@ -84,13 +84,25 @@ def mean_table(scores: Sequence[Score], pattern: str) -> Table:
         raise ConfigError(
             f"`--group {pattern}` matches none of {len(scores)} score files", where=[str(s.path) for s in scores]
         )
-    left_out = len(scores) - sum(len(group) for group in groups.values())
+    kinds = {score.is_audit for group in groups.values() for score in group}
+    meant = [score for score in scores if score.is_audit in kinds]
+    left_out = len(meant) - sum(len(group) for group in groups.values())
     if left_out:
-        log.warn(f"{left_out} of {len(scores)} score files do not match --group and are in no mean")
-    return _means(groups)
+        log.warn(f"{left_out} of {len(meant)} score files do not match --group and are in no mean")
+    return groups
 
 
-def _means(groups: dict[str, list[Score]]) -> Table:
+def mean_table(scores: Sequence[Score], pattern: str) -> Table:
+    """Scores averaged per captured name: the mean over seeds or folds, with its range; every file counts the same.
+
+    Raises:
+        ConfigError: see `grouped`.
+    """
+    return mean_table_of(grouped(scores, pattern))
+
+
+def mean_table_of(groups: dict[str, list[Score]]) -> Table:
+    """One row per group of WER scores: means and ranges."""
     is_split = all(score.rate("unseen") is not None for group in groups.values() for score in group)
     parts = [("seen", "seen "), ("unseen", "unseen ")] if is_split else [("", "")]
     columns = ["systems", "runs", *(name for _, title in parts for name in (f"{title}WER %", "range"))]
