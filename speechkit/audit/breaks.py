@@ -30,13 +30,12 @@ _MIN_CELLS = 4
 
 @dataclass(frozen=True)
 class Break:
-    """A fitted curve, the interval of its r50, and where the means of two neighbouring rates cross one half."""
+    """A fitted curve, and the interval of its r50."""
 
     level: float
     width: float
     r50: float
     r50_ci: list[float] | None
-    crossing: tuple[float, float] | None
 
 
 def fit_curve(rates: Floats, aurocs: Floats, starts: Sequence[float] = ()) -> tuple[float, float, float]:
@@ -75,13 +74,12 @@ def find_break(cells: Sequence[Cell], config: CurveConfig) -> Break | None:
         moved = [cell.auroc + cell.auroc_sd * gen.standard_normal() for cell in drawn]
         again = fit_curve(np.array([c.rate for c in drawn]), np.clip(moved, 0.0, 1.0), [r50])
         found.append(again[2])
-    return Break(level, width, r50, interval(np.array(found), config.ci_level), crossing_of(list(by_rate.values())))
+    return Break(level, width, r50, interval(np.array(found), config.ci_level))
 
 
-def crossing_of(groups: Sequence[Sequence[Cell]]) -> tuple[float, float] | None:
-    """The last planted rate whose mean AUROC is one half or more, and the next one; None where all lie on one side."""
-    means = sorted((cells[0].asked, float(np.mean([cell.auroc for cell in cells]))) for cells in groups)
-    for (low, above), (high, below) in pairwise(means):
+def crossing_of(means: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """The rates between which the AUROC falls below one half, of (rate, AUROC); None where all lie on one side."""
+    for (low, above), (high, below) in pairwise(sorted(means)):
         if above >= HALF > below:
             return low, high
     return None

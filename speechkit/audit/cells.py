@@ -23,10 +23,12 @@ from speechkit.audit.config_truth import InjectConfig
 from speechkit.audit.metrics import Floats
 from speechkit.audit.score_file import SCORES_FILE
 from speechkit.audit.truth import Truth, read_truth
+from speechkit.audit.vocabulary import Vocabulary
 from speechkit.config import load_config
 from speechkit.data.store import CUTS_FILE, load_cuts, text_of
 from speechkit.data.stream import stream_rows
 from speechkit.errors import ConfigError, SpeechkitError, counted
+from speechkit.fingerprint import RUN_FILE
 from speechkit.kernels.edit import DEL, INS, align_words
 
 Pairs = Counter[tuple[str, str]]
@@ -40,7 +42,7 @@ class Cell:
     asked: the rate of the injection.  rate: share of the given words that are wrong.  auroc_ci, auroc_sd: interval of
     the AUROC over utterances, and the standard deviation that it stands for.  wer_said, wer_given: errors of the
     hypotheses in percent against what was said and against the given texts, None for an audit without hypotheses.
-    pairs: how often a word (said, given) was given.
+    pairs: how often a word (said, given) was given.  has_list: confusions were listed by hand.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Cell:
     wer_said: float | None
     wer_given: float | None
     pairs: Pairs = field(repr=False)
+    has_list: bool = False
 
     @property
     def confusions(self) -> Floats:
@@ -153,6 +156,7 @@ def _read_cell(path: Path, group: str, config: CurveConfig) -> Cell:
         wer_said=_wer(said, heard),
         wer_given=_wer(given, heard),
         pairs=count_pairs((said[utt_id], words, truth.get(utt_id)) for utt_id, words in given.items()),
+        has_list="confusions" in _inputs(folder),
     )
 
 
@@ -170,6 +174,12 @@ def _folder_of(truth: Path, source: Path) -> Path:
             expected="the folder of `speechkit audit inject`, seen from the current folder",
         )
     return folder
+
+
+def _inputs(folder: Path) -> dict[str, Any]:
+    """What an artifact was made from; nothing where that is not known."""
+    path = folder / RUN_FILE
+    return dict(json.loads(path.read_text(encoding="utf-8"))["inputs"]) if path.is_file() else {}
 
 
 def _hypotheses(judged: Path) -> dict[str, list[str]]:
@@ -212,13 +222,17 @@ def count_pairs(texts: Iterable[tuple[Sequence[str], Sequence[str], Truth | None
 def predicted_flip(family: str, cells: Sequence[Cell]) -> float:
     """The rate from which a wrong word is likelier to be given than the said one: 1 / (1 + max p), mean over words.
 
-    p is what a wrong word is: even for `sub`, one word for `pairflip`, as counted over all cells of a seed for others.
+    p is what a wrong word is: even over all words for `sub`, over the neighbours for `confusable`, one word for
+    `pairflip`; for others, and where confusions were listed, as counted over all cells of a seed.
     """
-    num_words = len({pair[0] for cell in cells for pair in cell.pairs})
+    words = sorted({pair[0] for cell in cells for pair in cell.pairs})
     if family == "sub":
-        return (num_words - 1) / num_words
+        return (len(words) - 1) / len(words)
     if family == "pairflip":
         return 0.5
+    if family == "confusable" and not any(cell.has_list for cell in cells):
+        vocabulary = Vocabulary.of_texts([words])
+        return float(np.mean([1.0 / (1.0 + 1.0 / len(vocabulary.neighbours(word))) for word in words]))
     flips: list[float] = []
     by_seed: dict[int, Pairs] = defaultdict(Counter)
     for cell in cells:

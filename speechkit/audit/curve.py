@@ -15,7 +15,7 @@ import orjson
 
 from speechkit import log
 from speechkit.artifact import make_artifact, publish_file, write_json
-from speechkit.audit.breaks import HALF, Break, find_break, rank_correlations
+from speechkit.audit.breaks import HALF, Break, crossing_of, find_break, rank_correlations
 from speechkit.audit.cells import Cell, predicted_flip, read_cells
 from speechkit.audit.config_curve import CurveConfig
 from speechkit.errors import counted
@@ -106,6 +106,7 @@ def _curve(cells: Sequence[Cell], flip: float, fitted: Break | None) -> dict[str
         "group": cells[0].group,
         "family": cells[0].family,
         "predicted_flip": round(flip, _DIGITS),
+        "crossing": crossing_of([(point["asked"], point["auroc"]) for point in points]),
         "fit": None if fitted is None else {**asdict(fitted), "difference": round(fitted.r50 - flip, _DIGITS)},
         "points": points,
     }
@@ -157,10 +158,10 @@ def _break_row(curve: Mapping[str, Any]) -> list[str]:
     points, fit = curve["points"], curve["fit"]
     head = [curve["group"] or NOTHING, curve["family"], str(len(points)), str(sum(p["runs"] for p in points))]
     head.append(number(curve["predicted_flip"], 3))
+    crossing = f"{curve['crossing'][0]:g} and {curve['crossing'][1]:g}" if curve["crossing"] else NOTHING
     if fit is None:
-        return [*head, *[NOTHING] * 4, NOTHING]
+        return [*head, *[NOTHING] * 4, crossing]
     beyond = " (beyond the rates)" if fit["r50"] > max(point["rate"] for point in points) else ""
-    crossing = f"{fit['crossing'][0]:g} and {fit['crossing'][1]:g}" if fit["crossing"] else NOTHING
     return [
         *head,
         number(fit["r50"], 3) + beyond,

@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,18 +66,28 @@ def test_a_lower_level_does_not_move_the_break_point() -> None:
     assert near is not None and far is not None
     assert near.r50 == pytest.approx(0.5, abs=0.01) and far.r50 == pytest.approx(0.5, abs=0.01)
     assert far.level == pytest.approx(0.3, abs=0.02) and near.level > 0.45
-    assert near.crossing == (0.45, 0.6)
     assert near.r50_ci is not None and near.r50_ci[0] < 0.5 < near.r50_ci[1] and np.ptp(near.r50_ci) < 0.1
 
 
-def test_two_rates_make_no_curve_and_no_crossing_is_none() -> None:
-    assert find_break([cell(0.1, 0.9), cell(0.9, 0.1)], CurveConfig(num_replicates=0)) is None
-    assert crossing_of([[cell(0.1, 0.9)], [cell(0.9, 0.6)]]) is None
+def test_two_rates_make_no_curve_but_may_cross_one_half() -> None:
+    cells = [cell(0.9, 0.1), cell(0.1, 0.9)]
+    assert find_break(cells, CurveConfig(num_replicates=0)) is None
+    (row,) = tables_of(summarise(cells, CurveConfig(num_replicates=0)))[0].rows
+    assert row[-1] == "0.1 and 0.9" and row[5] == "-"
+    assert crossing_of([(0.1, 0.9), (0.9, 0.6)]) is None
+    assert crossing_of([(0.9, 0.4), (0.1, 0.9), (0.5, 0.5)]) == (0.5, 0.9)
 
 
 def test_predicted_flips_follow_what_a_wrong_word_is() -> None:
     for family, flip in (("sub", 0.9), ("pairflip", 0.5), ("confusable", 0.75)):
         assert predicted_flip(family, [cell(0.3, 0.9, family=family)]) == pytest.approx(flip, abs=1e-3)
+
+
+def test_a_list_of_confusions_is_counted() -> None:
+    listed = replace(cell(0.3, 0.9, family="confusable"), has_list=True)
+    listed.pairs.clear()
+    listed.pairs.update(pairs_of(0.3, 2))
+    assert predicted_flip("confusable", [listed]) == pytest.approx(2 / 3, abs=1e-3)
 
 
 def test_partners_of_other_seeds_are_counted_apart() -> None:
