@@ -84,7 +84,7 @@ def _curve(cells: Sequence[Cell], flip: float, fitted: Break | None) -> dict[str
     by_rate: dict[float, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.asked):
         by_rate.setdefault(cell.asked, []).append(cell)
-    points = []
+    points: list[dict[str, Any]] = []
     for asked, part in by_rate.items():
         aurocs = [cell.auroc for cell in part]
         alone = part[0].auroc_ci if len(part) == 1 else None
