@@ -190,13 +190,12 @@ def _runs_behind_audit(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     waiting = [run]
     while waiting:
-        for role, given in waiting.pop().get("inputs", {}).items():
-            path = given.get("path") if isinstance(given, dict) else None
-            if isinstance(path, str) and path not in found and AUDIT_ROLE.fullmatch(role):
-                made = _load_run(Path(path))
-                if made is not None:
-                    found[path] = made
-                    waiting.append(made)
+        inputs = waiting.pop().get("inputs", {}).items()
+        paths = [given.get("path") for role, given in inputs if AUDIT_ROLE.fullmatch(role) and isinstance(given, dict)]
+        made = {path: _load_run(Path(path)) for path in paths if isinstance(path, str) and path not in found}
+        new = {path: run for path, run in made.items() if run is not None}
+        found |= new
+        waiting += new.values()
     return found
 
 
