@@ -4,6 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
+option so762    ""        "folder of speechocean762 with its digit strings; empty: none"
 option seeds    "0 1 2 3 4" "corpora with faults, each audited by its own models"
 option repairs  "0 1 2"   "seeds of which the cleaned manifests are trained on"
 option steps    400       "updates of a training; speakers never heard take a quarter more"
@@ -80,7 +81,17 @@ if stage 3 "repairs"; then
   done
   gather
 fi
-if stage 4 "results"; then
+if stage 4 "recordings as they are"; then
+  speechkit data prepare fsdd "$corpus" --nj "$nj" --out data/isolated
+  spawn speechkit audit run data/isolated --conf conf/ctc.yaml --set optim.num_steps="$steps" --by duplicate --out "$exp/isolated"
+  for folder in ${so762:+"$so762"}; do
+    speechkit data prepare so762 "$folder" --set kind=digits --out data/so762
+    spawn speechkit audit run data/so762 --conf conf/shift.yaml --by speaker --also-train data/0/said --also-train data/voices \
+      --out "$exp/so762"
+  done
+  gather
+fi
+if stage 5 "results"; then
   speechkit report "$exp"/audit/*.json "$exp"/score/*.json --title "Which transcripts are wrong" --out "$exp/report.html" \
     --group 'audit/(.*)-[0-9]+\.json' --group 'score/(.*)-[0-9]+\.json' --update RESULTS.md
 fi
