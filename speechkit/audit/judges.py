@@ -57,7 +57,11 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Spots:
-    """Probabilities and raw log-odds of all words, or all gaps, utterance by utterance; Platt's slope of these."""
+    """Probabilities and learnt log-odds, 0 at the threshold, of all words or all gaps, utterance by utterance.
+
+    Args:
+        slope: of Platt's scaling of the edits' log-odds, the inverse of their temperature.
+    """
 
     probs: list[Floats]
     flags: list[Bools]
@@ -120,7 +124,7 @@ def judge_spots(material: Material, kind: str) -> Spots:
     platt = fit_logistic(_with_ones(np.concatenate([*raw, raw_M])[:, None]), label, weights, ridge=0.0)
     ends = np.cumsum([len(part) for part in corpus])[:-1]
     probs, flags = np.split(curve(scores_N), ends), np.split(scores_N >= curve.threshold, ends)
-    return Spots(probs, flags, raw, curve, float(platt[0]))
+    return Spots(probs, flags, np.split(scores_N - curve.threshold, ends), curve, float(platt[0]))
 
 
 def _wrong_spots(material: Material, kind: str, sizes: Sequence[int]) -> tuple[Bools, Floats]:

@@ -25,7 +25,7 @@ class WordVerdict:
     """A word of the given transcript; times in seconds from the start of the cut.
 
     Args:
-        log_odds: of the best edits that touch the word against the transcript as it is, not calibrated.
+        log_odds: that it is wrong, as learnt from indicators, counted from the audit's threshold: ranks without ties.
         best: what stands there instead by the best edit; empty when the word should go.
     """
 
