@@ -76,7 +76,7 @@ class Browser:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 10.0) -> None:
+    def wait(self, condition: str, seconds: float = 60.0) -> None:
         """Until an expression is true."""
         end = time.monotonic() + seconds
         while not self.run(condition):

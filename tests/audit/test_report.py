@@ -63,7 +63,7 @@ def exported(browser: Browser) -> list[dict[str, Any]]:
     path = browser.downloads / "decisions.jsonl"
     path.unlink(missing_ok=True)
     browser.run("document.getElementById('export').click()")
-    for _ in range(500):
+    for _ in range(3000):
         if path.is_file() and not list(browser.downloads.glob("*.crdownload")):
             return [json.loads(line) for line in path.read_text().splitlines()]
         browser.run("new Promise(done => setTimeout(done, 10))")
