@@ -77,11 +77,17 @@ def find_break(cells: Sequence[Cell], config: CurveConfig) -> Break | None:
     return Break(level, width, r50, interval(np.array(found), config.ci_level))
 
 
-def crossing_of(means: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
-    """The rates between which the AUROC falls below one half, of (rate, AUROC); None where all lie on one side."""
-    for (low, above), (high, below) in pairwise(sorted(means)):
+def crossing_of(points: Sequence[tuple[float, float, float]]) -> tuple[float, float, float] | None:
+    """Where the AUROC falls below one half: the rates asked before and after, and the planted rate on a straight line.
+
+    Args:
+        points: (rate asked, rate planted, AUROC), in any order.
+    Returns:
+        None where all lie on one side.
+    """
+    for (low, before, above), (high, after, below) in pairwise(sorted(points)):
         if above >= HALF > below:
-            return low, high
+            return low, high, before + (above - HALF) / (above - below) * (after - before)
     return None
 
 

@@ -106,7 +106,7 @@ def _curve(cells: Sequence[Cell], flip: float, fitted: Break | None) -> dict[str
         "group": cells[0].group,
         "family": cells[0].family,
         "predicted_flip": round(flip, _DIGITS),
-        "crossing": crossing_of([(point["asked"], point["auroc"]) for point in points]),
+        "crossing": crossing_of([(p["asked"], p["rate"], p["auroc"]) for p in points]),
         "fit": None if fitted is None else {**asdict(fitted), "difference": round(fitted.r50 - flip, _DIGITS)},
         "points": points,
     }
@@ -158,7 +158,7 @@ def _break_row(curve: Mapping[str, Any]) -> list[str]:
     points, fit = curve["points"], curve["fit"]
     head = [curve["group"] or NOTHING, curve["family"], str(len(points)), str(sum(p["runs"] for p in points))]
     head.append(number(curve["predicted_flip"], 3))
-    crossing = f"{curve['crossing'][0]:g} and {curve['crossing'][1]:g}" if curve["crossing"] else NOTHING
+    crossing = "{:g} and {:g}, near {:.3f}".format(*curve["crossing"]) if curve["crossing"] else NOTHING
     if fit is None:
         return [*head, *[NOTHING] * 4, crossing]
     beyond = " (beyond the rates)" if fit["r50"] > max(point["rate"] for point in points) else ""

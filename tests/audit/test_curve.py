@@ -73,9 +73,10 @@ def test_two_rates_make_no_curve_but_may_cross_one_half() -> None:
     cells = [cell(0.9, 0.1), cell(0.1, 0.9)]
     assert find_break(cells, CurveConfig(num_replicates=0)) is None
     (row,) = tables_of(summarise(cells, CurveConfig(num_replicates=0)))[0].rows
-    assert row[-1] == "0.1 and 0.9" and row[5] == "-"
-    assert crossing_of([(0.1, 0.9), (0.9, 0.6)]) is None
-    assert crossing_of([(0.9, 0.4), (0.1, 0.9), (0.5, 0.5)]) == (0.5, 0.9)
+    assert row[-1] == "0.1 and 0.9, near 0.500" and row[5] == "-"
+    assert crossing_of([(0.1, 0.1, 0.9), (0.9, 0.9, 0.6)]) is None
+    found = crossing_of([(0.9, 0.88, 0.4), (0.1, 0.1, 0.9), (0.5, 0.48, 0.6)])
+    assert found == pytest.approx((0.5, 0.9, 0.68))
 
 
 def test_predicted_flips_follow_what_a_wrong_word_is() -> None:
