@@ -76,6 +76,8 @@ MEASURES = (
     Measure("% of best F1", lambda r: _percent(_auto(r, "share_of_best_f1")), digits=1),
     Measure("ECE", lambda r: r.get("ece")),
     Measure("suggestions right %", lambda r: _percent((r.get("suggestions") or {}).get("accuracy")), digits=1),
+    Measure("inspection SD", lambda r: (r.get("inspections") or {}).get("sd"), digits=2),
+    Measure("inspection coverage %", lambda r: (r.get("inspections") or {}).get("coverage"), digits=1),
 )
 BASELINE_AT = 1  # the measure before which the name of the best baseline stands
 

@@ -47,6 +47,7 @@ CONCLUDED: dict[str, Any] = {
     "gaps": {"local": {"scores": {"log_odds": {"ap": 0.5, "best_f1": 0.6}}}},
     "ece": 0.031,
     "suggestions": {"accuracy": 0.625},
+    "inspections": {"sd": 0.75, "coverage": 94.0},
 }
 
 
@@ -69,15 +70,16 @@ def test_an_audit_has_conclusions_and_no_baseline() -> None:
     table = audit_table([audit("a", 0.9, **CONCLUDED)])
     assert table.columns[3:] == [
         "AP", "word AP", "gap AP", "best word F1", "word F1 as flagged", "% of best F1", "ECE", "suggestions right %",
+        "inspection SD", "inspection coverage %",
     ]  # fmt: skip
-    assert table.rows[0][3:] == ["0.900", "0.750", "0.500", "0.810", "0.729", "90.0", "0.031", "62.5"]
+    assert table.rows[0][3:] == ["0.900", "0.750", "0.500", "0.810", "0.729", "90.0", "0.031", "62.5", "0.75", "94.0"]
 
 
 def test_columns_of_one_file_are_empty_for_the_other() -> None:
     table = audit_table([audit("a", 0.9), audit("b", 0.9, **CONCLUDED)])
     column = table.columns.index("best baseline")
     assert [row[column] for row in table.rows] == ["cer_hyp", "-"]
-    assert [row[-1] for row in table.rows] == ["-", "62.5"]
+    assert [row[-3:] for row in table.rows] == [["-"] * 3, ["62.5", "0.75", "94.0"]]
 
 
 def test_the_interval_of_a_mean_is_that_of_student() -> None:
