@@ -51,7 +51,8 @@ def run_plan(
     def build(folder: Path) -> None:
         loaded = load_inventory(inventory)
         target = read_texts(files.target)
-        plan = make_plan(loaded, config, exclusion=read_exclusion(files.exclude), target=target)
+        exclusion = read_exclusion(files.exclude, loaded.words)
+        plan = make_plan(loaded, config, exclusion=exclusion, target=target)
         save_plan(plan, folder)
         _tell(plan)
 
