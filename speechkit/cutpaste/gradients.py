@@ -28,8 +28,8 @@ def gradient_features(
     keeps inner products on average. The model is run in eval mode, so that rows do not depend on the batch.
 
     Args:
-        layer: the linear layer of `model` that gives the logits of the tokens; used once per forward pass, or once
-            per label position.
+        layer: the linear layer of `model` that gives the logits of the tokens, and of the end of the sentence when it
+            is the decoder's; used once per forward pass, or once per label position.
     """
     was_training = model.training
     model.eval()
@@ -49,7 +49,8 @@ def _batch_gradients(
     seen: list[tuple[Tensor, Tensor]] = []
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
-        seen.append((inputs[0].detach(), logits))
+        if logits.requires_grad:  # a decoder may also draw tokens with it
+            seen.append((inputs[0].detach(), logits))
 
     handle = layer.register_forward_hook(keep)
     try:
@@ -66,7 +67,9 @@ def _batch_gradients(
             h_BTD, z_BTV = h_BTD @ project_h, z_BTV @ project_z
         total = torch.einsum("btv,btd->bvd", z_BTV, h_BTD).flatten(1) + total.to(h_BTD.device)
     # the loss is per label of the batch; a row is per label of its own utterance
-    share_B = batch.num_tokens_B.sum() / batch.num_tokens_B.clamp(min=1)
+    is_ctc = layer is getattr(model, "output", None)
+    labels_B = batch.num_tokens_B.clamp(min=1) if is_ctc else batch.num_tokens_B + 1  # with the end of the sentence
+    share_B = labels_B.sum() / labels_B
     return (total * share_B[:, None]).cpu().numpy()
 
 

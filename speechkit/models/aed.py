@@ -29,11 +29,13 @@ class AedModel(CtcModel):
         """(1 - w) cross-entropy of the decoder + w CTC, both per token, plus the weighted frame loss.
 
         Args:
-            progress: share of training done, in [0, 1]; it decides the weight of the frame loss and the sampling.
+            progress: share of training done, in [0, 1]; it decides the weight of the frame loss and, in training mode,
+                the sampling.
         """
         weight = self.config.ctc_weight
         x_BTD, encoder_frames_B = self.encoder(batch.features_BTF, batch.num_frames_B)
-        attention = self._attention_loss(x_BTD, encoder_frames_B, batch, sampling=progress * self.config.sampling)
+        sampling = progress * self.config.sampling if self.training else 0.0
+        attention = self._attention_loss(x_BTD, encoder_frames_B, batch, sampling=sampling)
         loss = Loss((1.0 - weight) * attention, {"attention": attention.detach()})
         if weight > 0:
             ctc = self._ctc_loss(x_BTD, encoder_frames_B, batch, progress)

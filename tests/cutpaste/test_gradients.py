@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from speechkit.cutpaste import gradients
+from speechkit.cutpaste.choose import output_layer
 from speechkit.cutpaste.gradients import gradient_features
 from speechkit.data.batch import Batch
-from speechkit.models.config import CtcConfig
+from speechkit.models.aed import AedModel
+from speechkit.models.config import AedConfig, CtcConfig
 from speechkit.models.ctc import CtcModel
-from speechkit.nn.config import ConvBlstmConfig
+from speechkit.nn.config import AttentionDecoderConfig, ConvBlstmConfig
 
 CPU = torch.device("cpu")
 
@@ -45,13 +47,23 @@ def _alone(batch: Batch, row: int) -> Batch:
     )
 
 
-def test_rows_are_the_gradients_of_single_utterances() -> None:
-    model, batch = _model(), _batch([90, 60, 75], [[1, 2, 3], [4, 4], [5]])
-    found = gradient_features(model, model.output, [batch], device=CPU)
+def _attention_model(sampling: float) -> AedModel:
+    torch.manual_seed(0)
+    decoder = AttentionDecoderConfig(dim=8, embedding_dim=4, attention_dim=8)
+    config = AedConfig(encoder=ConvBlstmConfig(dim=8, num_layers=1), decoder=decoder, sampling=sampling)
+    return AedModel(config, num_mels=10, num_tokens=6)
+
+
+@pytest.mark.parametrize("kind", ["ctc", "attention", "attention that samples"])
+def test_rows_are_the_gradients_of_single_utterances(kind: str) -> None:
+    model = _model() if kind == "ctc" else _attention_model(0.5 if kind.endswith("samples") else 0.0)
+    layer = output_layer(model)
+    batch = _batch([90, 60, 75], [[1, 2, 3], [4, 4], [5]])
+    found = gradient_features(model, layer, [batch], device=CPU)
     model.eval()
     for row in range(3):
         loss = model.loss(_alone(batch, row), progress=1.0).total
-        weight, bias = torch.autograd.grad(loss, [model.output.weight, model.output.bias])
+        weight, bias = torch.autograd.grad(loss, [layer.weight, layer.bias])
         expected = torch.cat([weight, bias[:, None]], 1).flatten().numpy()
         np.testing.assert_allclose(found[row], expected, atol=2e-6)
         assert np.abs(expected).max() > 1e-3

@@ -131,6 +131,8 @@ def test_sampling_rises_with_progress() -> None:
         return found
 
     assert len(losses(0.0)) == 1 and len(losses(1.0)) > 1
+    model.eval()
+    assert len(losses(1.0)) == 1  # what is compared between models or utterances is not drawn
 
 
 def test_forward_gives_the_log_probs_of_the_ctc_output() -> None:
