@@ -1,5 +1,6 @@
 """Break points of detection: where the AUROC of wrong words falls through one half as noise grows.
 
+The rate is the one that was asked for: what the judged cuts got differs from what the model learnt from by chance.
 A curve is 1/2 + level * tanh((r50 - rate) / width): it falls from 1/2 + level to 1/2 - level and crosses one half at
 r50, so that a lower level, such as that of other speakers, does not move the break point.
 """
@@ -65,29 +66,27 @@ def find_break(cells: Sequence[Cell], config: CurveConfig) -> Break | None:
         by_rate[cell.asked].append(cell)
     if len(by_rate) < _MIN_RATES:
         return None
-    rates, aurocs = np.array([c.rate for c in cells]), np.array([c.auroc for c in cells])
+    rates, aurocs = np.array([c.asked for c in cells]), np.array([c.auroc for c in cells])
     level, width, r50 = fit_curve(rates, aurocs)
     gen = rng(config.seed, "break", *sorted(cell.path for cell in cells))
     found = []
     for _ in range(config.num_replicates):
         drawn = [group[k] for group in by_rate.values() for k in gen.integers(0, len(group), len(group)).tolist()]
         moved = [cell.auroc + cell.auroc_sd * gen.standard_normal() for cell in drawn]
-        again = fit_curve(np.array([c.rate for c in drawn]), np.clip(moved, 0.0, 1.0), [r50])
+        again = fit_curve(np.array([c.asked for c in drawn]), np.clip(moved, 0.0, 1.0), [r50])
         found.append(again[2])
     return Break(level, width, r50, interval(np.array(found), config.ci_level))
 
 
-def crossing_of(points: Sequence[tuple[float, float, float]]) -> tuple[float, float, float] | None:
-    """Where the AUROC falls below one half: the rates asked before and after, and the planted rate on a straight line.
+def crossing_of(points: Sequence[tuple[float, float]]) -> tuple[float, float, float] | None:
+    """The rates between which the AUROC of (rate, AUROC) falls below one half, and where a straight line does.
 
-    Args:
-        points: (rate asked, rate planted, AUROC), in any order.
     Returns:
         None where all lie on one side.
     """
-    for (low, before, above), (high, after, below) in pairwise(sorted(points)):
+    for (low, above), (high, below) in pairwise(sorted(points)):
         if above >= HALF > below:
-            return low, high, before + (above - HALF) / (above - below) * (after - before)
+            return low, high, low + (above - HALF) / (above - below) * (high - low)
     return None
 
 

@@ -1,6 +1,6 @@
 """Cells of a noise grid: what `audit eval` measured at one kind and rate of noise, and what that noise was.
 
-The rate is what was planted, not what was asked for. K = P(given word | said word) is counted from the texts of the
+K = P(given word | said word) is counted from the texts of the
 judged cuts; its margin is the mean over said words of K[w, w] minus the largest other entry of the row, below 0 where
 the likeliest given word is a wrong one; its second eigenvalue is the second largest by modulus.
 """
@@ -39,7 +39,7 @@ _CONFIG_FILE = "config.yaml"
 class Cell:
     """One measurement.
 
-    asked: the rate of the injection.  rate: share of the given words that are wrong.  auroc_ci, auroc_sd: interval of
+    asked: the rate of the injection.  rate: share of the judged words that are wrong.  auroc_ci, auroc_sd: interval of
     the AUROC over utterances, and the standard deviation that it stands for.  wer_said, wer_given: errors of the
     hypotheses in percent against what was said and against the given texts, None for an audit without hypotheses.
     pairs: how often a word (said, given) was given.  has_list: confusions were listed by hand.

@@ -106,7 +106,7 @@ def _curve(cells: Sequence[Cell], flip: float, fitted: Break | None) -> dict[str
         "group": cells[0].group,
         "family": cells[0].family,
         "predicted_flip": round(flip, _DIGITS),
-        "crossing": crossing_of([(p["asked"], p["rate"], p["auroc"]) for p in points]),
+        "crossing": crossing_of([(p["asked"], p["auroc"]) for p in points]),
         "fit": None if fitted is None else {**asdict(fitted), "difference": round(fitted.r50 - flip, _DIGITS)},
         "points": points,
     }
@@ -161,7 +161,7 @@ def _break_row(curve: Mapping[str, Any]) -> list[str]:
     crossing = "{:g} and {:g}, near {:.3f}".format(*curve["crossing"]) if curve["crossing"] else NOTHING
     if fit is None:
         return [*head, *[NOTHING] * 4, crossing]
-    beyond = " (beyond the rates)" if fit["r50"] > max(point["rate"] for point in points) else ""
+    beyond = " (beyond the rates)" if fit["r50"] > max(point["asked"] for point in points) else ""
     return [
         *head,
         number(fit["r50"], 3) + beyond,
@@ -198,7 +198,7 @@ def chart(curves: Sequence[Mapping[str, Any]], name: str) -> str:
     parts.append(text(_LEFT + width / 2, base + 32, "share of wrong words", anchor="middle", kind="tick"))
     for i, curve in enumerate(curves):
         kind = f"curve{i % NUM_COLOURS}"
-        places = [place(point["rate"], point["auroc"]) for point in curve["points"]]
+        places = [place(point["asked"], point["auroc"]) for point in curve["points"]]
         parts.append(f'<polyline class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>')
         for (x, _), point in zip(places, curve["points"], strict=True):
             low, high = (place(0.0, value)[1] for value in point["spread"])

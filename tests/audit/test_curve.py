@@ -74,9 +74,8 @@ def test_two_rates_make_no_curve_but_may_cross_one_half() -> None:
     assert find_break(cells, CurveConfig(num_replicates=0)) is None
     (row,) = tables_of(summarise(cells, CurveConfig(num_replicates=0)))[0].rows
     assert row[-1] == "0.1 and 0.9, near 0.500" and row[5] == "-"
-    assert crossing_of([(0.1, 0.1, 0.9), (0.9, 0.9, 0.6)]) is None
-    found = crossing_of([(0.9, 0.88, 0.4), (0.1, 0.1, 0.9), (0.5, 0.48, 0.6)])
-    assert found == pytest.approx((0.5, 0.9, 0.68))
+    assert crossing_of([(0.1, 0.9), (0.9, 0.6)]) is None
+    assert crossing_of([(0.9, 0.4), (0.1, 0.9), (0.5, 0.6)]) == pytest.approx((0.5, 0.9, 0.7))
 
 
 def test_predicted_flips_follow_what_a_wrong_word_is() -> None:
