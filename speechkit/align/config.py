@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from speechkit.config import Config
 
@@ -13,8 +13,8 @@ class HmmConfig(Config):
     """Gaussian hidden Markov models of letters and frequent words, trained on the corpus that is aligned."""
 
     max_sampling_rate: int = Field(16000, ge=4000, description="Hz; slower corpora are taken as they are")
-    hop_ms: float = Field(5.0, gt=0, description="time between frames: the resolution of the word times")
-    frame_ms: float = Field(15.0, gt=0, description="length of the window; longer ones smear boundaries")
+    hop_ms: float = Field(5.0, ge=1, le=100, description="time between frames: the resolution of the word times")
+    frame_ms: float = Field(15.0, ge=1, le=1000, description="length of the window; longer ones smear boundaries")
     num_mels: int = Field(26, ge=8, le=128, description="mel bands")
     num_cepstra: int = Field(13, ge=4, le=40, description="cepstral coefficients, their slopes are added")
     state_ms: float = Field(25.0, gt=0, description="a letter or word gets one state per so much of its mean duration")
@@ -36,6 +36,12 @@ class HmmConfig(Config):
         0.09, ge=0, le=0.5, description="share of a pause that stays with each word beside it: weak onsets and decays"
     )
     max_keep_ms: float = Field(30.0, ge=0, description="longest pause that stays with a word on either side")
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> HmmConfig:
+        if self.hop_ms > self.frame_ms:
+            raise ValueError(f"hop_ms {self.hop_ms:g} must be at most frame_ms {self.frame_ms:g}")
+        return self
 
 
 class CtcConfig(Config):

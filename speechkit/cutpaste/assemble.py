@@ -32,7 +32,8 @@ def run_inventory(config: InventoryConfig, *, cuts: Path, out: Path, num_jobs: i
     """Make the inventory `out` of a manifest and print its size.
 
     Raises:
-        SpeechkitError: no word can be used, more utterances than `max_bad` are unreadable, or rates differ.
+        SpeechkitError: no word can be used, more utterances than `max_bad` are unusable (audio that cannot be read,
+            no word times that fit the text, no speaker), or rates differ.
     """
     manifest = cuts / CUTS_FILE if cuts.is_dir() else cuts
     bad_count_limit(config.max_bad, 0)  # a wrong value shows before the work
@@ -59,14 +60,14 @@ def _build(config: InventoryConfig, cuts: Sequence[MonoCut], folder: Path, *, nu
     with ThreadPoolExecutor(num_jobs) as pool:
         results = pool.map(lambda cut: collect_cut(cut, config), cuts)
         collected = list(log.track(results, "cutting", total=len(cuts)))
-    unreadable = [f"{cut.id}  {item.unreadable}" for cut, item in zip(cuts, collected, strict=True) if item.unreadable]
-    if len(unreadable) > bad_count_limit(config.max_bad, len(cuts)):
-        raise SpeechkitError(
-            f"{len(unreadable)} of {len(cuts)} utterances cannot be read",
-            where=unreadable,
-            hint=f"mend them, or skip them with --max-bad {len(unreadable)}",
-        )
     dropped = [word for item in collected for word in item.dropped]
+    unusable = [f"{word.utt_id}  {word.reason}" for word in dropped if word.position < 0]
+    if bad_count_limit(config.max_bad, len(cuts)) < len(unusable) < len(cuts):
+        raise SpeechkitError(
+            f"{len(unusable)} of {len(cuts)} utterances cannot be used",
+            where=unusable,
+            hint=f"mend them (`speechkit align forced` finds word times), or skip them with --max-bad {len(unusable)}",
+        )
     good = [item for item in collected if len(item.tokens)]
     if not good:
         raise SpeechkitError(

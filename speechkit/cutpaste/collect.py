@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lhotse import MonoCut
 
 _MAX_OVERLAP_SECONDS = 0.03
+_UNREADABLE = "utterances unreadable"
 _ROOM_BELOW_SPEECH_DB = 12.0
 
 
@@ -53,7 +55,6 @@ class Collected:
     edges: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, NUM_EDGE), np.float32))
     symbols: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
-    unreadable: str = ""
 
 
 def collect_cut(cut: MonoCut, config: InventoryConfig) -> Collected:
@@ -63,18 +64,21 @@ def collect_cut(cut: MonoCut, config: InventoryConfig) -> Collected:
     speaker = cut.supervisions[0].speaker
     if not fault and not speaker:
         fault = "it has no speaker"
+    if not fault and re.search(r"[\x00-\x1f\x7f]", str(speaker)):  # speakers are lines of a file
+        fault = f"the name of its speaker {str(speaker)!r:.80} holds a control character"
     if fault:
-        return Collected(dropped=[Dropped(cut.id, -1, "", "utterances not used", fault)])
+        return _unusable(cut, "utterances without word times or speaker", fault)
     rate = cut.recording.sampling_rate
     start, size = round(cut.start * rate), round(cut.duration * rate)
     try:
         samples, found_rate = read_audio(audio_path(cut), start_sample=start, num_samples=size)
     except SpeechkitError as error:
-        return _unreadable(cut, error.what)
+        return _unusable(cut, _UNREADABLE, error.what)
     if found_rate != rate:
-        return _unreadable(cut, f"`{audio_path(cut)}` is sampled at {found_rate} Hz, its manifest says {rate} Hz")
+        fault = f"`{audio_path(cut)}` is sampled at {found_rate} Hz, its manifest says {rate} Hz"
+        return _unusable(cut, _UNREADABLE, fault)
     if not samples.any():
-        return _unreadable(cut, f"`{audio_path(cut)}` is silent")
+        return _unusable(cut, _UNREADABLE, f"`{audio_path(cut)}` is silent")
     dropped = _unfit_words(cut.id, words, num_samples=size, rate=rate, config=config)
     tokens, symbols = _tokens_of(words, samples, rate=rate, config=config)
     unfit = {word.position for word in dropped}
@@ -95,8 +99,8 @@ def collect_cut(cut: MonoCut, config: InventoryConfig) -> Collected:
     return Collected(source, tokens, edges, [symbols[place] for place in kept.tolist()], dropped)
 
 
-def _unreadable(cut: MonoCut, reason: str) -> Collected:
-    return Collected(dropped=[Dropped(cut.id, -1, "", "utterances unreadable", reason)], unreadable=reason)
+def _unusable(cut: MonoCut, kind: str, reason: str) -> Collected:
+    return Collected(dropped=[Dropped(cut.id, -1, "", kind, reason)])
 
 
 def _aligned_words(cut: MonoCut, text: str) -> tuple[list[_AlignedWord], str]:

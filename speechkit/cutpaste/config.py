@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from speechkit.config import Config
 
 SelectMethod = Literal["gradmatch", "facility", "influence", "random"]
 Mode = Literal["perm", "uniform", "ngram", "target-lm", "swap", "cover"]
 Speakers = Literal["same", "any"]
+_MAX_PAUSE_MS = 10_000
+
+
+def _check_range(range_ms: tuple[float, float]) -> tuple[float, float]:
+    low, high = range_ms
+    if not 0 <= low <= high <= _MAX_PAUSE_MS:
+        raise ValueError(f"0 <= shortest <= longest <= {_MAX_PAUSE_MS} must hold, not {low:g} and {high:g}")
+    return range_ms
+
+
+RangeMs = Annotated[tuple[float, float], AfterValidator(_check_range)]
 
 
 class InventoryConfig(Config):
@@ -27,7 +38,7 @@ class InventoryConfig(Config):
     )
     snap_ms: float = Field(15, ge=0, description="how far a cut may move to reach the least energy")
     room_tone_ms: float = Field(100, gt=10, description="length of the quiet stretch that fills pauses")
-    max_bad: str = Field("0", description="unreadable utterances that are skipped: a count or a share (1%)")
+    max_bad: str = Field("0", description="unusable utterances that are skipped: a count or a share (1%)")
 
 
 class JoinConfig(Config):
@@ -50,8 +61,8 @@ class TextConfig(Config):
     """Which texts are made."""
 
     mode: Mode = Field("uniform", description="perm, uniform, ngram, target-lm, swap or cover")
-    min_words: int | None = Field(None, ge=1, description="fewest words of a text; none: as in the recordings")
-    max_words: int | None = Field(None, ge=1, description="most words of a text; none: as in the recordings")
+    min_words: int | None = Field(None, ge=1, le=1000, description="fewest words of a text; none: as in the recordings")
+    max_words: int | None = Field(None, ge=1, le=1000, description="most words of a text; none: as in the recordings")
     order: int = Field(3, ge=1, le=5, description="words that the language model of ngram and target-lm looks at")
     unigram_mix: float = Field(0.3, ge=0, le=1, description="ngram: share of words drawn whatever comes before")
     verbatim: float = Field(
@@ -73,10 +84,10 @@ class PasteConfig(Config):
     """How snippets are joined; stored in the plan, so that it renders to the same bytes anywhere."""
 
     fade_ms: float = Field(10, ge=0, le=40, description="length of the equal-power crossfade at each join")
-    max_gain_db: float = Field(6, ge=0, description="limit of the loudness matching between recordings")
+    max_gain_db: float = Field(6, ge=0, le=60, description="limit of the loudness matching between recordings")
     pause_prob: float = Field(0.1, ge=0, le=1, description="share of joins with a pause of recorded room tone")
-    pause_ms: tuple[float, float] = Field((50, 200), description="length of such a pause")
-    lead_ms: tuple[float, float] = Field((30, 150), description="room tone before the first and after the last word")
+    pause_ms: RangeMs = Field((50, 200), description="length of such a pause")
+    lead_ms: RangeMs = Field((30, 150), description="room tone before the first and after the last word")
 
 
 class PlanConfig(Config):
@@ -89,9 +100,9 @@ class PlanConfig(Config):
     balance: Literal["natural", "equal"] = Field(
         "natural", description="utterances of each speaker: in proportion to the recordings, or equally many"
     )
-    num: int | None = Field(None, ge=1, description="utterances to plan")
-    hours: float | None = Field(None, gt=0, description="hours of audio to plan")
-    ratio: float | None = Field(None, gt=0, description="hours to plan as a multiple of the recorded hours")
+    num: int | None = Field(None, ge=1, le=10_000_000, description="utterances to plan")
+    hours: float | None = Field(None, gt=0, le=10_000, description="hours of audio to plan")
+    ratio: float | None = Field(None, gt=0, le=10_000, description="hours to plan as a multiple of the recorded hours")
     prefix: str = Field("", description="ids are PREFIX-000000, ...; empty: cp-MODE-SEED")
     seed: int = Field(0, ge=0, description="decides texts, snippets and pauses")
 

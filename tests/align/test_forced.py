@@ -152,6 +152,8 @@ def test_silence_gives_no_traceback(run_speechkit: Run, tones: Path, tmp_path: P
         (["--exp", "nowhere"], 1, "`nowhere` does not exist"),
         (["--min-confidence", "2"], 2, "`min_confidence`"),
         (["--set", "hmm.hop=3"], 2, "did you mean `hop_ms`"),
+        (["--set", "hmm.hop_ms=1e-6"], 2, "`hmm.hop_ms`"),
+        (["--set", "hmm.frame_ms=4"], 2, "hop_ms 5 must be at most frame_ms 4"),
     ],
 )
 def test_wrong_options_are_named(

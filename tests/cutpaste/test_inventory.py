@@ -131,6 +131,10 @@ def test_an_unfit_word_is_listed_with_its_reason(tmp_path: Path, words: list[Wor
         ({"words": [Word("a", 0.9, 0.3), Word("b", 0.1, 0.3)]}, "its words are not in the order of time"),
         ({"words": [Word("a", 0.1, 0.3, 1.5)]}, "the score 1.5 of `a` is no confidence from 0 to 1"),
         ({"words": [Word("a", 0.1, 0.3)], "speaker": ""}, "it has no speaker"),
+        (
+            {"words": [Word("a", 0.1, 0.3)], "speaker": "anna\nbert"},
+            "the name of its speaker 'anna\\nbert' holds a control character",
+        ),
     ],
 )
 def test_an_unfit_utterance_is_listed_with_its_reason(tmp_path: Path, fields: dict[str, object], reason: str) -> None:
@@ -164,12 +168,26 @@ def test_unreadable_audio_stops_the_work_unless_it_may_be_skipped(tmp_path: Path
     for cut, kind in zip(cuts, kinds, strict=False):
         cut.recording.sources[0].source = str(broken[kind])
     save_cuts(cuts, tmp_path / "cuts.jsonl.gz")
-    with pytest.raises(SpeechkitError, match="4 of 5 utterances cannot be read") as caught:
+    with pytest.raises(SpeechkitError, match="4 of 5 utterances cannot be used") as caught:
         run_inventory(InventoryConfig(max_bad="3"), cuts=tmp_path / "cuts.jsonl.gz", out=tmp_path / "inv")
     assert all(str(broken[kind]) in caught.value.render() for kind in kinds)
     assert not (tmp_path / "inv").exists()
     inventory = make_inventory(tmp_path / "cuts.jsonl.gz", tmp_path / "inv", max_bad="4")
     assert [source.utt_id for source in inventory.sources] == ["s0-t4"]
+
+
+def test_utterances_without_word_times_or_speaker_count_as_bad(tmp_path: Path) -> None:
+    cuts = list(load_cuts(make_paste_corpus(tmp_path / "corpus", num_speakers=1)))
+    cuts[0].supervisions[0].alignment = None
+    cuts[1].supervisions[0].speaker = None
+    save_cuts(cuts, tmp_path / "cuts.jsonl.gz")
+    with pytest.raises(SpeechkitError, match="2 of 5 utterances cannot be used") as caught:
+        make_inventory(tmp_path / "cuts.jsonl.gz", tmp_path / "inv", max_bad="1")
+    assert "s0-t0  it has no word times" in caught.value.render() and "--max-bad 2" in caught.value.render()
+    inventory = make_inventory(tmp_path / "cuts.jsonl.gz", tmp_path / "inv", max_bad="2")
+    assert [source.utt_id for source in inventory.sources] == ["s0-t2", "s0-t3", "s0-t4"]
+    summary = json.loads((tmp_path / "inv" / "inventory.json").read_text())
+    assert summary["dropped"] == {"utterances without word times or speaker": 2}
 
 
 def test_recordings_of_two_rates_are_refused(tmp_path: Path) -> None:

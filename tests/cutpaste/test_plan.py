@@ -220,3 +220,20 @@ def test_a_change_of_the_excluded_texts_makes_the_plan_anew(
         bad = build_config(PlanConfig, {"num": 5, "prefix": "../x"})
         run_plan(bad, inventory=inventory_folder, out=tmp_path / "other")
     shutil.rmtree(tmp_path / "plan")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num": 5, "paste": {"pause_ms": [200, 50]}},
+        {"num": 5, "paste": {"pause_ms": [-200, -50]}},
+        {"num": 5, "paste": {"lead_ms": [-100, 0]}},
+        {"num": 5, "paste": {"lead_ms": [0, 1e9]}},
+        {"ratio": 1e30},
+        {"hours": 1e6},
+        {"num": 1, "text": {"min_words": 10**6, "max_words": 10**6}},
+    ],
+)
+def test_settings_that_no_plan_could_have_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        build_config(PlanConfig, fields)
