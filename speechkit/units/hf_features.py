@@ -41,9 +41,12 @@ def hf_extractor(config: HfConfig) -> Extractor:
         )
     if config.layer > int(settings.get("num_hidden_layers", 0)):
         raise ConfigError(f"`{folder}` has {settings.get('num_hidden_layers')} layers, not {config.layer}")
-    model = transformers.AutoModel.from_pretrained(
-        str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    try:
+        model = transformers.AutoModel.from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise SpeechkitError(f"transformers can not load `{folder}`", where=str(error).splitlines()[:1]) from None
     model = model.eval().to(config.device)
 
     def encode(samples_1S: Tensor) -> Tensor:
