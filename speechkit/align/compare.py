@@ -154,7 +154,16 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def check_limit(result: Mapping[str, Any], fail_above: float | None) -> None:
-    """Raise CheckFailed when the median boundary error is above so many ms."""
+    """Raise CheckFailed when the median boundary error is above so many ms, or not that of all utterances."""
+    if fail_above is None:
+        return
+    unknown = result["missing"] + result["different"]
+    if unknown:
+        raise CheckFailed(
+            f"the boundary error of {counted(unknown, 'utterance')} of REF is not known",
+            where=f"{result['missing']} missing in HYP, {result['different']} with other words there",
+            hint="compare with a REF that holds only what HYP should hold",
+        )
     median = result["boundary_error_ms"]["median"]
-    if fail_above is not None and median > fail_above:
+    if median > fail_above:
         raise CheckFailed(f"the median boundary error is {median:g} ms, above {fail_above:g} ms")

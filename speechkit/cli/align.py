@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from speechkit.cli import options
 from speechkit.cli.options import Force, Json, NumJobs, Out, Set, ShowConfig
 
 app = typer.Typer(name="align", help="Times of words, and how exact they are.", no_args_is_help=True)
@@ -62,7 +63,9 @@ def compare(
     hyp: Annotated[Path, typer.Argument(metavar="HYP_CUTS", help="The same utterances with word times to judge.")],
     by: Annotated[str, typer.Option(metavar="FIELD", help="Also by speaker, gender, language or a custom field.")] = "",
     tier: Annotated[str, typer.Option(help="Alignment to compare.")] = "word",
-    fail_above: Annotated[float | None, typer.Option(metavar="MS", help="Exit 3 above this median error.")] = None,
+    fail_above: Annotated[
+        float | None, options.fail_above("MS", "Exit 3 above this median error, or when HYP lacks utterances.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Errors of word boundaries in ms, and how much the words overlap with the true ones.

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from speechkit.errors import ConfigError
+
+
+def _check_limit(value: float | None) -> float | None:
+    if value is not None and not 0 <= value < math.inf:
+        raise ConfigError(f"--fail-above {value:g} is no limit", expected="a number from 0 up")
+    return value
+
+
+def fail_above(metavar: str, help: str) -> Any:
+    """The option of a check: a limit that is a number from 0 up."""
+    return typer.Option("--fail-above", metavar=metavar, help=help, callback=_check_limit)
+
 
 Out = Annotated[Path, typer.Option("--out", help="Folder or file to make; appears only when complete.")]
 Force = Annotated[bool, typer.Option("--force", help="Make it again even if it is up to date.")]

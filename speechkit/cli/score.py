@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from speechkit.cli import options
 from speechkit.cli.options import AllowOverlap, Json, NumJobs, Seed
 from speechkit.config import build_config
 from speechkit.errors import ConfigError
@@ -62,7 +63,7 @@ def wer(
         Path | None,
         typer.Option(metavar="CUTS", help="With --html: cuts with the ids of REF; default: REF if it is cuts."),
     ] = None,
-    fail_above: Annotated[float | None, typer.Option(metavar="WER", help="Exit 3 above this word error rate.")] = None,
+    fail_above: Annotated[float | None, options.fail_above("WER", "Exit 3 above this word error rate.")] = None,
     normalize: Rules = None,
     case: Case = "keep",
     markup: Marks = "auto",

@@ -64,6 +64,18 @@ def test_the_command_prints_groups_and_writes_json(run_speechkit: Run, tmp_path:
     failed = run_speechkit(*command, "--fail-above", 5)
     assert failed.exit_code == 3 and "median boundary error is 10 ms" in failed.stderr
     assert run_speechkit(*command, "--fail-above", 11).exit_code == 0
+    for limit in ("nan", "inf", "-3"):
+        refused = run_speechkit(*command, "--fail-above", limit)
+        assert refused.exit_code == 2 and f"--fail-above {limit} is no limit" in refused.stderr
+
+
+def test_a_limit_holds_for_all_utterances_of_the_reference(run_speechkit: Run, tmp_path: Path) -> None:
+    save_cuts([cut_of(tmp_path, name, [("one", 0, 1)]) for name in "ab"], tmp_path / "ref.jsonl.gz")
+    save_cuts([cut_of(tmp_path, "a", [("one", 0, 1)])], tmp_path / "hyp.jsonl.gz")
+    command = ["align", "compare", tmp_path / "ref.jsonl.gz", tmp_path / "hyp.jsonl.gz"]
+    assert run_speechkit(*command).exit_code == 0
+    failed = run_speechkit(*command, "--fail-above", 50)
+    assert failed.exit_code == 3 and "of 1 utterance of REF is not known" in failed.stderr
 
 
 def test_missing_tiers_fields_and_pairs_are_named(run_speechkit: Run, tmp_path: Path) -> None:
