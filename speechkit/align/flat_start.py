@@ -19,7 +19,7 @@ from speechkit.align.features import Frames, FrameStore
 from speechkit.align.hmm_model import SILENCE, Chain, Gaussians, HmmModel, Ints
 from speechkit.align.spelling import letters_of
 from speechkit.data.batch import Utterance
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 from speechkit.kernels import hmm
 from speechkit.rng import rng
 
@@ -104,7 +104,12 @@ def train(
     trainer.train_letters()
     trainer.train_words()
     trainer.learn_margin()
-    return trainer.model
+    model, num_used = trainer.model, sum(bool(states_T[0] >= 0) for states_T in trainer.states)
+    log.info(
+        f"trained on {num_used} of {counted(len(utterances), 'utterance')} at {model.sampling_rate} Hz:"
+        f" {len(model.words)} words and {len(model.letters)} letters with {len(model.stay_N)} states"
+    )
+    return model
 
 
 class _Trainer:

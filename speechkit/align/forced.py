@@ -30,6 +30,7 @@ from speechkit.align.result import Aligned, NotAligned, Outcome
 from speechkit.align.spelling import letters_of
 from speechkit.artifact import check_writable, make_artifact, publish_file, write_json
 from speechkit.audio.config import FeatureConfig
+from speechkit.audio.io import AudioInfo, audio_info
 from speechkit.data.batch import utterances_of
 from speechkit.data.corpora.items import is_file_name
 from speechkit.data.formats.ctm import write_ctm
@@ -37,6 +38,7 @@ from speechkit.data.formats.textgrid import write_textgrid
 from speechkit.data.prepare import bad_count_limit
 from speechkit.data.store import CUTS_FILE, Word, audio_path, load_cuts, save_cuts, with_tiers
 from speechkit.errors import NUM_SHOWN, ConfigError, SpeechkitError, counted
+from speechkit.models.table import Trained
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
@@ -85,15 +87,17 @@ def run(
 
     def build(folder: Path) -> None:
         torch.set_num_threads(1)
+        model = load_exp(exp, config) if exp is not None else None
+        rate = sampling_rate_of(model, config, [cut.sampling_rate for cut in found])
         with ThreadPoolExecutor(num_jobs) as pool:
-            outcomes, model = _align(config, found, exp, pool)
-        items = [
-            _Item(cut, f"{manifest}:{number}", outcome)
-            for number, (cut, outcome) in enumerate(zip(found, outcomes, strict=True), start=1)
-        ]
+            faults = _faults(found, rate, pool)
+            known = [NotAligned(fault) if fault else Aligned(()) for fault in faults]
+            _judge(_items(found, known, manifest), config.max_bad, out)  # before hours of training
+            outcomes, trained = _align(config, found, faults, model=model, pool=pool)
+        items = _items(found, outcomes, manifest)
         _judge(items, config.max_bad, out)
-        if model is not None:
-            model.save(folder)
+        if trained is not None:
+            trained.save(folder)
         _write(items, config, folder, formats=formats)
 
     made = make_artifact(
@@ -128,20 +132,26 @@ def _check_names(cuts: Sequence[MonoCut]) -> None:
         )
 
 
+def _items(cuts: Sequence[MonoCut], outcomes: Sequence[Outcome], manifest: Path) -> list[_Item]:
+    pairs = enumerate(zip(cuts, outcomes, strict=True), start=1)
+    return [_Item(cut, f"{manifest}:{number}", outcome) for number, (cut, outcome) in pairs]
+
+
 def _align(
-    config: AlignConfig, cuts: Sequence[MonoCut], exp: Path | None, pool: Executor
+    config: AlignConfig,
+    cuts: Sequence[MonoCut],
+    faults: Sequence[str],
+    *,
+    model: HmmModel | Trained | None,
+    pool: Executor,
 ) -> tuple[list[Outcome], HmmModel | None]:
     """The outcome of every cut, and the Gaussian models if some were trained."""
-    model = load_exp(exp, config) if exp is not None else None
     rate = sampling_rate_of(model, config, [cut.sampling_rate for cut in cuts])
-    faults = [_fault_of(cut, rate) for cut in cuts]
     good = [cut for cut, fault in zip(cuts, faults, strict=True) if not fault]
     utterances = utterances_of(good, FeatureConfig(sampling_rate=rate))
     speakers = [cut.supervisions[0].speaker for cut in good]
     trained: HmmModel | None = None
-    if not good:
-        outcomes: list[Outcome] = []
-    elif isinstance(model, HmmModel):
+    if isinstance(model, HmmModel):
         outcomes = align_with_models(model, utterances, speakers, pool)
     elif model is None:
         outcomes, trained = align_alone(config, utterances, speakers, pool)
@@ -151,8 +161,33 @@ def _align(
     return [NotAligned(fault) if fault else next(found) for fault in faults], trained
 
 
+def _faults(cuts: Sequence[MonoCut], sampling_rate: int, pool: Executor) -> list[str]:
+    """Why each cut can not be aligned, as far as manifest and headers show; or an empty text."""
+    paths = list(dict.fromkeys(map(audio_path, cuts)))
+    headers = dict(zip(paths, pool.map(_header, paths), strict=True))
+    return [_fault_of(cut, sampling_rate) or _audio_fault(cut, headers[audio_path(cut)]) for cut in cuts]
+
+
+def _header(path: Path) -> AudioInfo | str:
+    try:
+        return audio_info(path)
+    except SpeechkitError as error:
+        return error.what
+
+
+def _audio_fault(cut: MonoCut, header: AudioInfo | str) -> str:
+    if isinstance(header, str):
+        return header
+    rate = cut.sampling_rate
+    if header.sampling_rate != rate:
+        return f"`{audio_path(cut)}` is sampled at {header.sampling_rate} Hz, its manifest says {rate} Hz"
+    needed = round(cut.start * rate) + round(cut.duration * rate)
+    if 0 < header.num_samples < needed:
+        return f"`{audio_path(cut)}` is truncated: it has {header.num_samples} samples, {needed} are needed"
+    return ""
+
+
 def _fault_of(cut: MonoCut, sampling_rate: int) -> str:
-    """Why a cut can not be aligned, as far as it shows before the audio is read; or an empty text."""
     if len(cut.supervisions) != 1:
         return f"it has {counted(len(cut.supervisions), 'supervision')}, not one"
     words = (cut.supervisions[0].text or "").split()

@@ -15,7 +15,7 @@ from speechkit.align.hmm_model import WEIGHTS_FILE, Chain, HmmModel, Ints, load_
 from speechkit.align.pieces import cut_pieces, first_states, merge, rough_edges
 from speechkit.align.result import NotAligned, Outcome
 from speechkit.data.batch import Utterance
-from speechkit.errors import SpeechkitError, counted
+from speechkit.errors import SpeechkitError
 from speechkit.models.table import WEIGHTS_FILE as CTC_WEIGHTS_FILE
 from speechkit.models.table import Trained, check_device, load_trained
 
@@ -67,7 +67,6 @@ def align_alone(
     """With Gaussian models trained on these utterances from nothing."""
     store = _store_for(config, utterances)
     model = flat_start.train(utterances, store, pool)
-    _tell(model, len(utterances))
     seconds = sum(utt.duration_seconds for utt in utterances)
     if seconds < _ENOUGH_SECONDS:
         log.warn(
@@ -102,7 +101,6 @@ def align_with_ctc(
         return first_states(frames, chain, edges_W2)
 
     model = flat_start.train([piece.utterance for piece in every], store, pool, first_states=start)
-    _tell(model, len(every))
     voices = [speaker for speaker, parts in zip(speakers, pieces, strict=True) for _ in parts]
     outcomes = hmm.align(model, [piece.utterance for piece in every], voices, store, pool)
     by_id = {piece.utterance.utt_id: outcome for piece, outcome in zip(every, outcomes, strict=True)}
@@ -115,10 +113,3 @@ def align_with_ctc(
 def _store_for(config: AlignConfig, utterances: Sequence[Utterance]) -> FrameStore:
     rate = min([config.hmm.max_sampling_rate, *(utt.sampling_rate for utt in utterances)])
     return FrameStore(config.hmm, rate, keep_seconds=60.0 * config.hmm.train_minutes)
-
-
-def _tell(model: HmmModel, num_utterances: int) -> None:
-    log.info(
-        f"trained on {counted(num_utterances, 'utterance')} at {model.sampling_rate} Hz: {len(model.words)} words and"
-        f" {len(model.letters)} letters with {len(model.stay_N)} states"
-    )

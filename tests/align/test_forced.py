@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make import make_cut, make_wav
+from make import make_broken_audio, make_cut, make_wav
 from tone_corpus import CONFIG_YAML, RATE, make_tone_corpus
 
 from speechkit.config import load_config
@@ -87,7 +87,11 @@ def test_every_unusable_utterance_is_listed_with_its_line_and_reason(
     changes = {1: {"text": ""}, 3: {"text": "low - mid"}, 5: {"text": "high low " * 80}}
     manifest = spoil(tones, tmp_path / "cuts.jsonl.gz", changes, {7: tmp_path / "gone.flac"})
     result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align")
+    assert result.exit_code == 1 and "3 of 20 utterances can not be aligned" in result.stderr
+    assert "trained" not in result.stderr  # what manifest and headers show stops it before the training
+    result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align", "--max-bad", 3)
     assert result.exit_code == 1 and "4 of 20 utterances can not be aligned" in result.stderr
+    assert "trained on 16 of 17 utterances" in result.stderr
     for number, reason in (
         (2, "it has no text"),
         (4, "the word `-` has no letter"),
@@ -101,6 +105,18 @@ def test_every_unusable_utterance_is_listed_with_its_line_and_reason(
     assert "4 utterances skipped" in result.stdout
     assert len(list(load_cuts(tmp_path / "align"))) == 16
     assert len((tmp_path / "align" / "skipped.tsv").read_text().splitlines()) == 5
+
+
+def test_headers_are_looked_at_before_the_training(run_speechkit: Run, tones: Path, tmp_path: Path) -> None:
+    broken = make_broken_audio(tmp_path)
+    cuts = list(load_cuts(tones))
+    fast = make_wav(tmp_path / "fast.wav", 9.0, 2 * cuts[3].sampling_rate)
+    short = make_wav(tmp_path / "short.wav", 0.05, cuts[4].sampling_rate)
+    audio = {1: broken["not_audio"], 2: broken["zero_bytes"], 3: fast, 4: short}
+    manifest = spoil(tones, tmp_path / "cuts.jsonl.gz", {}, audio)
+    result = run_speechkit("align", "forced", manifest, "--out", tmp_path / "align")
+    assert result.exit_code == 1 and "4 of 20 utterances can not be aligned" in result.stderr
+    assert "its manifest says" in result.stderr and "is truncated" in result.stderr and "trained" not in result.stderr
 
 
 def test_rates_that_hold_no_speech_and_texts_that_fit_nowhere_are_named(run_speechkit: Run, tmp_path: Path) -> None:
