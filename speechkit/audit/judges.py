@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from speechkit import log
 from speechkit.audit.features import (
     View,
     beside_speaker,
@@ -22,7 +23,6 @@ from speechkit.audit.learn import Basis, Bools, Curve, Floats, fit_curve, fit_lo
 from speechkit.audit.logprobs import LogProbs
 from speechkit.audit.score_file import Scored
 from speechkit.audit.scores import Lexicon
-from speechkit.errors import SpeechkitError
 
 # of the words and gaps of an indicator: where all words are wrong, or only half heard, there is little to learn
 _SPOT_WEIGHTS = {"swap": 0.25, "silence": 0.25, "truncate": 0.25}
@@ -108,7 +108,11 @@ def judge_spots(material: Material, kind: str) -> Spots:
     side = 0 if kind == "words" else 1
     corpus = [make(view, material.star_penalty) for view in material.views]
     spoilt = [make(view, material.star_penalty) for view in material.spoilt]
+    raw = [log_odds(view, material.star_penalty)[side] for view in material.views]
     wrong, weight = _wrong_spots(material, kind, [len(part) for part in spoilt])
+    if not wrong.any():  # texts of one word: none can be missing
+        log.warn(f"no indicator has wrong {kind}, so none are told from right ones")
+        return _unjudged(raw)
     corpus_NF, spoilt_MF = np.concatenate(corpus), np.concatenate(spoilt)
     basis = Basis.of(corpus_NF)
     basis_NF, basis_MF = basis(corpus_NF), basis(spoilt_MF)
@@ -119,7 +123,6 @@ def judge_spots(material: Material, kind: str) -> Spots:
     slope_F = fit_logistic(np.concatenate([basis_NF, basis_MF]), label, weights, ridge=_SPOT_RIDGE)
     scores_N, scores_M = basis_NF @ slope_F, basis_MF @ slope_F
     curve = fit_curve(scores_N, scores_M[wrong], weight[wrong])
-    raw = [log_odds(view, material.star_penalty)[side] for view in material.views]
     raw_M = np.concatenate([log_odds(view, material.star_penalty)[side] for view in material.spoilt])
     platt = fit_logistic(_with_ones(np.concatenate([*raw, raw_M])[:, None]), label, weights, ridge=0.0)
     ends = np.cumsum([len(part) for part in corpus])[:-1]
@@ -127,12 +130,16 @@ def judge_spots(material: Material, kind: str) -> Spots:
     return Spots(probs, flags, np.split(scores_N - curve.threshold, ends), curve, float(platt[0]))
 
 
-def _wrong_spots(material: Material, kind: str, sizes: Sequence[int]) -> tuple[Bools, Floats]:
-    """Which words or gaps of the indicators are wrong; those of one indicator weigh as much as those of another.
+def _unjudged(raw: list[Floats]) -> Spots:
+    """The edits' log-odds counted from the highest, and no suspicion."""
+    highest = max((float(part.max()) for part in raw if len(part)), default=0.0)
+    curve = Curve(np.zeros(1), np.zeros(1), rate=0.0, upper_rate=1.0, threshold=highest, expected_f1=0.0)
+    probs = [np.zeros(len(part)) for part in raw]
+    return Spots(probs, [np.zeros(len(part), bool) for part in raw], [part - highest for part in raw], curve, 1.0)
 
-    Raises:
-        SpeechkitError: no indicator has any.
-    """
+
+def _wrong_spots(material: Material, kind: str, sizes: Sequence[int]) -> tuple[Bools, Floats]:
+    """Which words or gaps of the indicators are wrong; those of one indicator weigh as much as those of another."""
     wrong, weight = [], []
     for item, size in zip(material.indicators, sizes, strict=True):
         places = item.fault.wrong_words if kind == "words" else item.fault.wrong_gaps
@@ -140,10 +147,7 @@ def _wrong_spots(material: Material, kind: str, sizes: Sequence[int]) -> tuple[B
         own[list(places)] = True
         wrong.append(own)
         weight.append(np.full(size, _SPOT_WEIGHTS.get(item.kind, 1.0) / max(1, len(places))))
-    found = np.concatenate(wrong)
-    if not found.any():
-        raise SpeechkitError(f"no indicator has wrong {kind}", hint="use more --indicators, or longer texts")
-    return found, np.concatenate(weight)
+    return np.concatenate(wrong), np.concatenate(weight)
 
 
 def judge_types(material: Material, ranked: Ranked) -> Floats:

@@ -274,3 +274,19 @@ def test_the_limit_of_further_edits_is_that_of_the_indicators() -> None:
     paths = [[Step(right, 9.0), Step(wrong, 3.0)], [Step(wrong, 9.0), Step(right, 12.0)]]
     assert best_limit(paths, [right, right]) == (11.0, 1.0)
     assert best_limit([], []) == (50.0, 0.0)
+
+
+def test_a_corpus_of_single_words_has_no_gaps_to_judge(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said = {f"u{number:02}": DIGITS[number % 10] for number in range(40)}
+    texts = {**said, "u07": "two"}
+    cuts = make_manifest(tmp_path / "data", texts, seconds=0.8)
+    tokenizer = char_tokenizer()
+    heard = {name: say(tokenizer, word, seed=seed, level=5.0) for seed, (name, word) in enumerate(said.items())}
+    make_log_probs(tmp_path / "lp", tokenizer, heard, seconds=0.8)
+    score_run.run(ScoreConfig(), cuts=cuts, log_probs=[tmp_path / "lp"], out=tmp_path / "scores")
+    run_calibrate(CalibrateConfig(indicators=40), scores=tmp_path / "scores", out=tmp_path / "audit")
+    rows = read_verdicts(tmp_path / "audit")
+    assert rows[0].id == "u07"
+    assert rows[0].suggestion == said["u07"]
+    assert not any(gap.suspicious or gap.p_missing for row in rows for gap in row.gaps)
+    assert "no indicator has wrong gaps" in capfd.readouterr().err
