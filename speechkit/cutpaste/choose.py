@@ -16,7 +16,6 @@ from torch import nn
 
 from speechkit import log
 from speechkit.artifact import make_artifact
-from speechkit.audio.config import FeatureConfig
 from speechkit.cutpaste.config import OnTheFlyConfig, SelectConfig
 from speechkit.cutpaste.gradients import gradient_features
 from speechkit.cutpaste.inventory import Source
@@ -47,14 +46,17 @@ def run_select(
         ConfigError: the method needs a model and a target, or more utterances are asked for than there are.
         SpeechkitError: a plan is damaged or of other recordings, or the target cannot be read.
     """
-    if config.method != "random" and (exp is None or target is None):
+    check_device(config.device)
+    inputs = {f"plan{index}": path for index, path in enumerate(plans)}
+    if config.method == "random":
+        if exp is not None or target is not None:
+            log.warn("`--method random` looks at neither --exp nor --target")
+    elif exp is None or target is None:
         raise ConfigError(
             f"`--method {config.method}` looks at a model and at speech of the target domain",
             expected="--exp EXP, made by `speechkit train`, and --target CUTS",
         )
-    check_device(config.device)
-    inputs = {f"plan{index}": path for index, path in enumerate(plans)}
-    if exp is not None and target is not None and config.method != "random":
+    else:
         inputs |= {"exp": exp, "target": target / CUTS_FILE if target.is_dir() else target}
 
     def build(folder: Path) -> None:
@@ -62,11 +64,11 @@ def run_select(
         pool = join_plans(loaded)
         if config.num > len(pool.utterances):
             raise ConfigError(f"the plans hold {len(pool.utterances)} utterances, fewer than --num {config.num}")
-        if config.method == "random" or exp is None or target is None:
+        if "exp" not in inputs:
             drawn = rng(config.seed, "cutpaste select").choice(len(pool.utterances), config.num, replace=False)
             selection = Selection(drawn.tolist(), np.ones(config.num), float("nan"))
         else:
-            selection = _select(config, plans, pool, load_trained(exp), inputs["target"], folder)
+            selection = _select(config, plans, pool, load_trained(inputs["exp"]), inputs["target"], folder)
         save_plan(_chosen(pool, selection, config), folder)
 
     if make_artifact(out, command="cutpaste select", config=config, inputs=inputs, build=build, force=force):
@@ -111,7 +113,9 @@ def _select(
 ) -> Selection:
     rows = []
     for path in plans:
-        pasted = open_pasted(OnTheFlyConfig(plan=str(path)), sampling_rate=_rate(trained.features), folder=folder)
+        pasted = open_pasted(
+            OnTheFlyConfig(plan=str(path)), sampling_rate=trained.features.sampling_rate, folder=folder
+        )
         if pasted is not None:
             maker = BatchMaker(trained.tokenizer, trained.features, render=pasted.render)
             rows.append(_gradients(config, trained, pasted.utterances, maker))
@@ -121,11 +125,13 @@ def _select(
     log.info(
         f"gradients of {len(candidates)} candidates and {len(targets)} target utterances, {targets.shape[1]} values"
     )
-    # an utterance with fewer encoder frames than tokens has no CTC path, so no gradient
-    finite = np.flatnonzero(np.isfinite(candidates).all(1))
-    if len(finite) < len(candidates):
-        log.warn(f"{len(candidates) - len(finite)} of {len(candidates)} candidates have no CTC path and are left out")
-    candidates, targets = candidates[finite], targets[np.isfinite(targets).all(1)]
+    finite, finite_targets = _finite(candidates, "candidates"), _finite(targets, "target utterances")
+    if len(finite) < config.num or not len(finite_targets):
+        raise SpeechkitError(
+            f"{len(finite)} candidates and {len(finite_targets)} target utterances are long enough for their texts",
+            expected=f"at least {config.num} and 1",
+        )
+    candidates, targets = candidates[finite], targets[finite_targets]
     costs = np.array([pool.utterances[row].cost for row in finite.tolist()])
     if config.method == "facility":
         found = facility_location(candidates, targets, config.num)
@@ -139,8 +145,12 @@ def _select(
     return replace(found, rows=finite[found.rows].tolist())
 
 
-def _rate(features: FeatureConfig) -> int:
-    return features.sampling_rate
+def _finite(rows: np.ndarray, name: str) -> np.ndarray:
+    """Numbers of the rows that are gradients; with fewer encoder frames than tokens there is no CTC path."""
+    finite: np.ndarray = np.flatnonzero(np.isfinite(rows).all(1))
+    if len(finite) < len(rows):
+        log.warn(f"{len(rows) - len(finite)} of {len(rows)} {name} have no CTC path and are left out")
+    return finite
 
 
 def _gradients(

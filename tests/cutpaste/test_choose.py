@@ -6,17 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from paste_corpus import make_inventory, make_paste_corpus
 
 from speechkit.audio.config import FeatureConfig
 from speechkit.config import Config
-from speechkit.cutpaste.choose import join_plans, run_select
-from speechkit.cutpaste.config import PasteConfig, PlanConfig, SelectConfig
+from speechkit.cutpaste.choose import _gradients, join_plans, run_select
+from speechkit.cutpaste.config import PasteConfig, PlanConfig, SelectConfig, TextConfig
 from speechkit.cutpaste.plan import TextFiles, run_plan
 from speechkit.cutpaste.plan_file import load_plan
+from speechkit.data.batch import BatchMaker, utterances_of
+from speechkit.data.store import load_cuts, save_cuts
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.models.config import AedConfig, CtcConfig
+from speechkit.models.table import load_trained
 from speechkit.nn.config import ConvBlstmConfig
 from speechkit.train.config import OptimConfig, TokenizerConfig, TrainConfig
 from speechkit.train.loop import run as run_train
@@ -69,6 +73,50 @@ def test_the_chosen_utterances_are_those_of_the_pool(
         assert (utterance.text, utterance.pauses, utterance.num_samples) == (own.text, own.pauses, own.num_samples)
     run_select(config, [pool], out=tmp_path / "b", exp=exp, target=tone_words)
     assert (tmp_path / "a" / "plan.jsonl").read_bytes() == (tmp_path / "b" / "plan.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["gradmatch", "facility"])
+def test_utterances_with_the_words_of_the_target_are_chosen(
+    inventory_folder: Path, exp: Path, tmp_path: Path, method: Any
+) -> None:
+    own = ("ba de ba", "de ba de", "ba de ba de", "de ba de ba", "de ba de ba de")
+    other = ("po tu po", "tu po tu", "po tu po tu", "tu po tu po", "tu po tu po tu")
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in own + other))
+    run_plan(
+        PlanConfig(num=10, text=TextConfig(mode="target-lm", verbatim=1.0)), inventory=inventory_folder,
+        out=tmp_path / "pool", files=TextFiles(target=(tmp_path / "texts.txt",)),
+    )  # fmt: skip
+    texts = [utterance.text for utterance in load_plan(tmp_path / "pool").utterances]
+    num = sum(text in own for text in texts)
+    assert 2 <= num <= 8
+    target = make_paste_corpus(tmp_path / "corpus", texts=own[:3])
+    run_select(
+        SelectConfig(method=method, num=num), [tmp_path / "pool"], out=tmp_path / "a", exp=exp, target=target
+    )  # fmt: skip
+    assert {text for text in texts if text in own} == {u.text for u in load_plan(tmp_path / "a").utterances}
+
+
+def test_rows_are_those_of_the_utterances_one_by_one(exp: Path, tone_words: Path) -> None:
+    trained = load_trained(exp)
+    utterances = utterances_of(load_cuts(tone_words), trained.features)
+    maker, config = BatchMaker(trained.tokenizer, trained.features), SelectConfig(num=1)
+    together = _gradients(config, trained, utterances, maker)
+    alone = np.concatenate([_gradients(config, trained, [utterance], maker) for utterance in utterances])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
+    assert np.abs(np.diff(together, axis=0)).max(1).min() > 1e-3
+
+
+def test_targets_too_short_for_their_texts_are_counted(
+    pool: Path, exp: Path, tone_words: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cuts = list(load_cuts(tone_words))
+    cuts[2].supervisions[0].text = "ba " * 400
+    save_cuts(cuts, tmp_path / "cuts.jsonl.gz")
+    run_select(SelectConfig(num=3), [pool], out=tmp_path / "a", exp=exp, target=tmp_path / "cuts.jsonl.gz")
+    assert f"1 of {len(cuts)} target utterances have no CTC path" in caplog.text
+    save_cuts(cuts[2:3], tmp_path / "none.jsonl.gz")
+    with pytest.raises(SpeechkitError, match="and 0 target utterances are long enough"):
+        run_select(SelectConfig(num=3), [pool], out=tmp_path / "b", exp=exp, target=tmp_path / "none.jsonl.gz")
 
 
 def test_methods_choose_differently(pool: Path, exp: Path, tone_words: Path, tmp_path: Path) -> None:
