@@ -11,13 +11,14 @@ from paste_corpus import HISS, RATE, make_inventory, make_paste_corpus
 
 from speechkit.audio.io import read_audio, write_flac
 from speechkit.config import build_config
-from speechkit.cutpaste.config import PlanConfig, RenderConfig
+from speechkit.cutpaste.config import JoinConfig, PasteConfig, PlanConfig, RenderConfig
 from speechkit.cutpaste.exclude import Exclusion
-from speechkit.cutpaste.inventory import Inventory, load_inventory
-from speechkit.cutpaste.joins import edge_distances, measure_joins
+from speechkit.cutpaste.inventory import Inventory, Source, load_inventory
+from speechkit.cutpaste.joins import edge_distances
 from speechkit.cutpaste.plan import make_plan
-from speechkit.cutpaste.plan_file import Plan, join_places, load_plan, save_plan
-from speechkit.cutpaste.render import Renderer, load_pool, run_render, word_times
+from speechkit.cutpaste.plan_file import Piece, Plan, Planned, join_places, load_plan, save_plan
+from speechkit.cutpaste.render import Pool, Renderer, load_pool, run_render, word_times
+from speechkit.cutpaste.select import Selector
 from speechkit.data.store import load_cuts, words_of
 from speechkit.errors import SpeechkitError
 
@@ -164,14 +165,44 @@ def test_the_distance_at_an_even_place_is_small_and_at_a_break_large() -> None:
     assert np.isfinite(distances).all()
 
 
-def test_the_ratio_of_a_plan_that_pastes_whole_sentences_is_not_measured(inventory: Inventory) -> None:
-    plan = plan_of(inventory, num=30)
-    result = measure_joins(plan)
-    assert len(result.made) == sum(len(join_places(utterance)) for utterance in plan.utterances)
-    assert len(result.natural) == sum(len(source.boundaries) for source in plan.sources)
-    assert result.ratio == pytest.approx(result.made.mean() / result.natural.mean())
-    assert 0.5 < result.ratio < 1.5
-    assert np.isnan(measure_joins(plan, []).ratio)
+def _even(name: str, room_start: int) -> Source:
+    return Source(
+        utt_id=name, audio=f"{name}.flac", start_sample=0, num_samples=100, sampling_rate=8000, speaker="anna",
+        text="ba ba", level_db=-20.0, peak=0.1, room_start=room_start, room_samples=20, crc32=0, boundaries=(),
+    )  # fmt: skip
+
+
+def test_gain_fade_pause_and_joins_of_a_plan_made_by_hand() -> None:
+    pieces = (Piece(0, 10, 50, ((15, 45),)), Piece(1, 10, 50, ((15, 45),)), Piece(0, 40, 70, ((45, 65),)))
+    utterance = Planned("u", "anna", "ba ba ba", pieces, pauses=(20, 0), lead=10, tail=0, cost=0.0)
+    paste = PasteConfig(fade_ms=1.0)  # 8 samples
+    plan = Plan([utterance], [_even("a", 80), _even("b", -1)], [0.0, 6.0], paste, {})
+    samples = np.array([1000] * 80 + [20] * 20 + [2000] * 100, np.int16)
+    found = Renderer(plan, [utterance], Pool(samples, np.array([0, 100]), {}))(0)
+    # room tone, the first piece, a pause of room tone, the second 6 dB louder, the third
+    levels, sizes = [20, 1000, 20, 2000 * 10**0.3, 1000], [10, 40, 20, 40, 30]
+    expected = np.repeat(levels, sizes)
+    rise = np.sin(np.pi / 16 * np.array([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]))
+    for place, left, right in zip((10, 50, 70, 110), levels, levels[1:], strict=False):
+        expected[place - 4 : place + 4] = left * rise[::-1] + right * rise
+    np.testing.assert_allclose(32768 * found, expected, rtol=1e-5)
+    assert join_places(utterance) == [110]
+    times = [(round(w.start_seconds * 8000), round(w.duration_seconds * 8000)) for w in word_times(utterance, 8000)]
+    assert times == [(15, 30), (75, 30), (115, 20)]
+
+
+@pytest.mark.parametrize(("reuse", "expected"), [(0.0, [2, 0]), (100.0, [1, 1])])
+def test_uses_are_counted_and_cost(inventory: Inventory, reuse: float, expected: list[int]) -> None:
+    select = Selector(inventory, JoinConfig(reuse=reuse, temperature=0.0))
+    tokens = inventory.tokens
+    owners = inventory.speaker_of_source()[tokens["source"]]
+    word = inventory.words.index("de")  # said twice and more by each speaker
+    own = np.flatnonzero((tokens["word"] == word) & (owners == 0))
+    for _ in range(2):
+        assert select(np.array([word]), np.zeros(1, np.int64), speaker=0, seed=0) is not None
+    uses = select.tables.uses
+    assert uses.sum() == 2 == uses[own].sum()
+    assert sorted(uses[own].tolist(), reverse=True)[:2] == expected
 
 
 def test_plans_are_found_where_they_were_made(inventory_folder: Path, tmp_path: Path) -> None:

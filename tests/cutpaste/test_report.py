@@ -13,6 +13,7 @@ from paste_corpus import make_inventory, make_paste_corpus
 from speechkit.cutpaste import report
 from speechkit.cutpaste.config import PlanConfig
 from speechkit.cutpaste.plan import TextFiles, run_plan
+from speechkit.cutpaste.plan_file import join_places, load_plan
 from speechkit.cutpaste.report import Places, run_report
 from speechkit.errors import SpeechkitError
 
@@ -34,8 +35,10 @@ def test_the_json_counts_joins_and_compares_texts(plan: Path, tmp_path: Path) ->
     header = json.loads((plan / "plan.json").read_text())
     joins = result["joins"]
     assert joins["num_utterances"] == 40
-    assert 0 < joins["num"] <= header["num_joins"]
-    assert joins["num_natural"] > 0 and joins["distance_ratio"] > 0
+    loaded = load_plan(plan)
+    assert 0 < joins["num"] == sum(len(join_places(u)) for u in loaded.utterances) <= header["num_joins"]
+    assert joins["num_natural"] == sum(len(source.boundaries) for source in loaded.sources)
+    assert 0.5 < joins["distance_ratio"] < 1.5
     assert 0.0 <= joins["splice_auc"] <= 1.0 and 0.0 <= joins["click_rate"] <= 100.0
     texts = result["texts"]
     assert texts["recorded"]["num_texts"] == 5
