@@ -13,8 +13,9 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,8 +55,9 @@ def make_artifact(
     Returns:
         False when `out` was up to date and nothing was done.
     Raises:
-        SpeechkitError: an input is missing, `out` is no artifact, or another process is writing it.
+        SpeechkitError: an input is missing or lies in `out`, `out` is no artifact, or another process is writing it.
     """
+    _check_no_input(out, inputs.values(), audio)
     prints = {role: fingerprint(path) for role, path in inputs.items()}
     if audio:
         prints["audio"] = fingerprint_of_states(audio)
@@ -205,6 +207,16 @@ def write_json(path: Path, value: object) -> None:
 def _private(out: Path, role: str) -> Path:
     """A name beside `out` that is nobody's but ours, so that what bears it may be removed."""
     return out.with_name(f".{out.name}.speechkit-{role}")
+
+
+def _check_no_input(out: Path, inputs: Iterable[Path], audio: Iterable[Path]) -> None:
+    """Raise SpeechkitError when making `out` anew would remove what it is made from."""
+    place = str(out.resolve())
+    for path in chain((str(path.resolve()) for path in inputs), map(os.path.abspath, audio)):
+        if path == place or path.startswith(place + os.sep):
+            raise SpeechkitError(
+                f"`{out}` is to be made from `{path}`, which it would replace", hint="choose another --out"
+            )
 
 
 def _check_replaceable(out: Path) -> None:

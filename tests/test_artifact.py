@@ -347,3 +347,15 @@ def test_a_full_disk_leaves_nothing_half_written(full_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         write_json(full_disk / "f.json", "x" * 70000)
     assert list(full_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["data", "data/cuts.jsonl.gz", "data/audio/a.wav"])
+def test_an_output_does_not_replace_what_it_is_made_from(tmp_path: Path, place: str) -> None:
+    made = tmp_path / "data"
+    (made / "audio").mkdir(parents=True)
+    for name in ("cuts.jsonl.gz", "audio/a.wav", "run.json"):
+        (made / name).write_text("{}")
+    for options in ({"inputs": {"cuts": tmp_path / place}}, {"inputs": {}, "audio": [tmp_path / place]}):
+        with pytest.raises(SpeechkitError, match="which it would replace"):
+            make_artifact(made, command="c", config=Word(), build=lambda folder: None, **options)  # type: ignore[arg-type]
+    assert (made / "audio" / "a.wav").is_file()

@@ -14,7 +14,7 @@ class RunConfig(Config):
     by: tuple[str, ...] = Field(("text", "duplicate"), description="keys whose equal values stay in one part")
     align: bool = Field(True, description="find word times first, for the frame loss of the models")
     lexicon: str = Field("auto", description="as in `audit score`")
-    indicators: int = Field(500, ge=20, description="as in `audit calibrate`")
+    indicators: int = Field(500, ge=40, description="as in `audit calibrate`")
     top: int = Field(500, ge=1, description="utterances on the page, the most suspicious ones")
     seed: int = Field(0, ge=0, description="of folds, models and indicators")
 

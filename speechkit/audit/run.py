@@ -18,7 +18,7 @@ from speechkit.align import forced
 from speechkit.align.config import AlignConfig
 from speechkit.artifact import lease, make_artifact
 from speechkit.audit import folds, logprobs_run, score_run
-from speechkit.audit.calibrate import run_calibrate
+from speechkit.audit.calibrate import MIN_UTTERANCES, run_calibrate
 from speechkit.audit.config_evidence import LogProbsConfig, ScoreConfig
 from speechkit.audit.config_run import RunConfig
 from speechkit.audit.config_truth import FoldsConfig
@@ -27,6 +27,7 @@ from speechkit.audit.report import run_report
 from speechkit.config import build_config
 from speechkit.data.store import CUTS_FILE, load_cuts, save_cuts, text_of, tiers_of, with_tiers
 from speechkit.data.stream import manifest_path
+from speechkit.errors import SpeechkitError
 from speechkit.train import loop
 from speechkit.train.config import TrainConfig
 
@@ -56,11 +57,14 @@ def run(
     """
     manifest = manifest_path(cuts)
     loaded = list(load_cuts(manifest))
+    fold_config = build_config(FoldsConfig, {"folds": config.folds, "by": config.by, "seed": config.seed})
+    score_config = build_config(ScoreConfig, {"lexicon": config.lexicon})
+    verdict = build_config(CalibrateConfig, {"indicators": config.indicators, "seed": config.seed})
+    _check_early(config, loaded)
     train = train or default_training(loaded, folds=config.folds)
     out.mkdir(parents=True, exist_ok=True)
     with lease(out):
         source = _with_word_times(config, manifest, loaded, out, num_jobs=num_jobs, force=force)
-        fold_config = FoldsConfig(folds=config.folds, by=config.by, seed=config.seed)
         folds.run(fold_config, cuts=source, out=out / "folds", num_threads=num_jobs, force=force)
         train = build_config(TrainConfig, {**train.model_dump(), "seed": config.seed})
         jobs = [_Fold(train, list(extra), out, number, force) for number in range(config.folds)]
@@ -69,13 +73,19 @@ def run(
         else:
             with ProcessPoolExecutor(min(num_jobs, len(jobs)), mp_context=get_context("spawn")) as pool:
                 parts = list(pool.map(_call, jobs))
-        score_config = ScoreConfig(lexicon=config.lexicon)
         score_run.run(score_config, cuts=source, log_probs=parts, out=out / "scores", num_jobs=num_jobs, force=force)
-        verdict = CalibrateConfig(indicators=config.indicators, seed=config.seed)
         run_calibrate(verdict, scores=out / "scores", out=out / "audit", force=force)
         page = out / REPORT_FILE
         run_report(out / "audit", page, ReportConfig(top=config.top), cuts=source)
     return page
+
+
+def _check_early(config: RunConfig, cuts: Sequence[MonoCut]) -> None:
+    """Say before the models are trained what would fail after it."""
+    if config.lexicon not in ("auto", "none") and not Path(config.lexicon).is_file():
+        raise SpeechkitError(f"the lexicon `{config.lexicon}` does not exist", expected="a word on each line")
+    if len(cuts) < MIN_UTTERANCES:
+        raise SpeechkitError(f"an audit needs {MIN_UTTERANCES} utterances, here are {len(cuts)}")
 
 
 class _Fold:
@@ -108,7 +118,8 @@ def _with_word_times(
 
     def build(folder: Path) -> None:
         found = {cut.id: tiers_of(cut) for cut in load_cuts(aligned)}
-        save_cuts([with_tiers(cut, found.get(cut.id, {})) for cut in loaded], folder / CUTS_FILE)
+        timed = [with_tiers(cut, {_WORDS_TIER: [], **found.get(cut.id, {})}) for cut in loaded]
+        save_cuts(timed, folder / CUTS_FILE)
 
     inputs = {"cuts": manifest, "aligned": aligned / CUTS_FILE}
     make_artifact(timed, command="audit run: word times", config=config, inputs=inputs, build=build, force=force)

@@ -151,6 +151,9 @@ def _parse(row: dict[str, Any]) -> Scored:
 
 
 def _full(key: str, value: Any) -> Any:
+    is_text = key in ("best", "word")
+    if value is not None and (not isinstance(value, str) if is_text else isinstance(value, bool | str | list | dict)):
+        raise TypeError(f"{key}: {value!r:.40}")
     return -math.inf if value is None and key != "best" else value
 
 

@@ -31,7 +31,7 @@ def run(
     ] = [],  # noqa: B006 - typer reads the default, nobody changes it
     word_times: Annotated[bool, typer.Option(help="Find word times first: models converge sooner.")] = True,
     lexicon: Annotated[str, typer.Option(metavar="FILE|auto|none", help="As in `audit score`.")] = "auto",
-    indicators: Annotated[int, typer.Option(min=20, help="Wrong transcripts made to calibrate.")] = 500,
+    indicators: Annotated[int, typer.Option(min=40, help="Wrong transcripts made to calibrate.")] = 500,
     top: Annotated[int, typer.Option(min=1, help="Utterances on the page.")] = 500,
     seed: Seed = 0,
     num_jobs: NumJobs = 1,
@@ -47,7 +47,13 @@ def run(
     from speechkit.errors import ConfigError
     from speechkit.train.config import TrainConfig
 
-    tree = {"folds": folds, "by": by.split(","), "align": word_times, "lexicon": lexicon, "indicators": indicators}
+    tree = {
+        "folds": folds,
+        "by": [name.strip() for name in by.split(",")],
+        "align": word_times,
+        "lexicon": lexicon,
+        "indicators": indicators,
+    }
     config = build_config(RunConfig, {**tree, "top": top, "seed": seed})
     if overrides and conf is None:
         raise ConfigError("--set changes the configuration of the models, which needs --conf")

@@ -238,8 +238,7 @@ class BatchMaker:
             for word, weight in zip(utt.words, utt.word_weights, strict=False):
                 start, end = self._frames_of(word, 1, speed)
                 frames[b, start : max(start + 1, end)] *= weight
-        given = [utt.word_weights or (1.0,) * len(own) for utt, own in zip(utterances, words, strict=True)]
-        return Weights(given, utterances_B, tokens, frames)
+        return Weights([utt.word_weights for utt in utterances], utterances_B, tokens, frames)
 
     def _frames_of(self, word: Word, num_parts: int, speed: float) -> list[int]:
         """First feature frames of the equal parts of a word, and the end of the last."""

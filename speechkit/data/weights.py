@@ -18,7 +18,7 @@ class Weights:
     """How much the parts of a batch count: float32 in [0, 1].
 
     Args:
-        words: of each word of each utterance.
+        words: of each word of each utterance; empty where none are given.
         utterances_B, tokens_BU, frames_BT: of an utterance, and of its tokens and feature frames with those of words.
     """
 

@@ -14,6 +14,8 @@ from speechkit.models.config import AedConfig, CtcConfig, StarConfig
 from speechkit.models.loss import Loss
 from speechkit.nn.encoder import make_encoder
 
+_LEAST = 1e-6  # neither star nor word is ever ruled out
+
 
 class CtcModel(nn.Module):
     """Log-probs of tokens per encoder frame; blank is token 0."""
@@ -94,7 +96,7 @@ class CtcModel(nn.Module):
 
 
 def _star_graphs(batch: Batch, config: StarConfig, progress: float, *, star_id: int) -> list[Graph]:
-    """The graph of each utterance; a word with a weight w below 1 is a star with the odds (1 - w) / w."""
+    """The graph of each utterance; where words have weights w, each is a star with the odds (1 - w) / w."""
     share = min(1.0, progress / config.end_share)
     word_weight = config.word_weight + share * (config.word_weight_end - config.word_weight)
     gap_weight = config.gap_weight + share * (config.gap_weight_end - config.gap_weight)
@@ -103,7 +105,8 @@ def _star_graphs(batch: Batch, config: StarConfig, progress: float, *, star_id: 
     for tokens_U, size, words, doubts in zip(
         batch.tokens_BU.tolist(), batch.num_tokens_B.tolist(), batch.words, given, strict=True
     ):
-        weights = [word_weight if w >= 1 else math.log((1 - w) / max(w, 1e-6)) for w in doubts or [1.0] * len(words)]
+        odds = [math.log(max(1 - w, _LEAST) / max(w, _LEAST)) for w in doubts]
+        weights = odds or [word_weight] * len(words)
         graph = star_graph(tokens_U[:size], words, word_weights=weights, gap_weight=gap_weight, star_id=star_id)
         graphs.append(graph.graph)
     return graphs
