@@ -24,7 +24,7 @@ from speechkit.audit.indicators import KINDS, make_indicators
 from speechkit.audit.judges import Material, Ranked, Spots, judge_spots, judge_types, rank_utterances
 from speechkit.audit.learn import Curve
 from speechkit.audit.logprobs import open_log_probs
-from speechkit.audit.score_file import META_FILE, Scored, read_scores
+from speechkit.audit.score_file import LEFT_OUT_FILE, META_FILE, Scored, read_scores
 from speechkit.audit.scores import Lexicon
 from speechkit.audit.suggest import Step, best_limit, steps, taken
 from speechkit.audit.verdict import AUDIT_FILE, CALIBRATION_FILE
@@ -43,6 +43,10 @@ def run_calibrate(config: CalibrateConfig, *, scores: Path, out: Path, force: bo
         SpeechkitError: no folder of scores, or too few utterances.
     """
     meta = _read_meta(scores)
+    left_out = scores / LEFT_OUT_FILE
+    num_left_out = len(left_out.read_bytes().splitlines()) if left_out.is_file() else 0
+    if num_left_out:
+        log.warn(f"{counted(num_left_out, 'utterance')} could not be scored and are not in the audit: see {left_out}")
     folders = [Path(name) for name in meta["log_probs"]]
 
     def build(folder: Path) -> None:

@@ -257,7 +257,8 @@ def table(result: Mapping[str, Any]) -> str:
             f"{name:<28}{numbers}" + (f"  {over['difference']:+.3f} {_range(over['interval'])}" if over else "")
         )
     for name in ("words", "gaps"):
-        lines += _spot_lines(name, result[name]["local"]) if name in result else []
+        for part, title in (("local", f"{name} of texts with at most a few faults"), ("all", f"all {name}")):
+            lines += _spot_lines(title, result[name][part]) if name in result and part in result[name] else []
     if "suggestions" in result:
         rate, found, auto = result["noise_rate"], result["suggestions"], result["auto"]
         lines.append(
