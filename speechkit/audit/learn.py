@@ -118,13 +118,13 @@ def fit_curve(corpus_N: Floats, positives_M: Floats, weights_M: Floats) -> Curve
     """The curve of scores of the corpus and of (weighted) indicators."""
     rate = fault_rate(corpus_N, positives_M, weights_M)
     num, total = len(corpus_N), float(weights_M.sum())
-    scores = np.concatenate([corpus_N, positives_M])
-    order = np.argsort(scores, kind="stable")
-    label = np.concatenate([np.zeros(num), np.ones(len(positives_M))])[order]
-    weight = np.concatenate([np.full(num, 1.0 / num), weights_M / total])[order]
-    share = np.clip(isotonic(label, weight), 1e-9, 1.0 - 1e-9)
+    # equal scores are one point: whichever came first would otherwise be told apart
+    scores, place = np.unique(np.concatenate([corpus_N, positives_M]), return_inverse=True)
+    negative = np.bincount(place[:num], minlength=len(scores)) / num
+    positive = np.bincount(place[num:], weights_M / total, minlength=len(scores))
+    share = np.clip(isotonic(positive / (negative + positive), negative + positive), 1e-9, 1.0 - 1e-9)
     probs = np.minimum(1.0, rate * share / (1.0 - share))
-    scores_K, probs_K = _centres(scores[order], probs)
+    scores_K, probs_K = _centres(scores, probs)
     threshold, expected = best_threshold(corpus_N, positives_M, weights_M, rate)
     upper = max(rate, upper_rate(corpus_N, positives_M, weights_M))
     return Curve(scores_K, probs_K, rate, upper, threshold, expected)

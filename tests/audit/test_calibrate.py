@@ -276,6 +276,13 @@ def test_the_limit_of_further_edits_is_that_of_the_indicators() -> None:
     assert best_limit([], []) == (50.0, 0.0)
 
 
+def test_equal_scores_have_one_probability() -> None:
+    corpus, positives = np.repeat([0.0, 1.0, 2.0], [80, 15, 5]), np.repeat([0.0, 1.0, 2.0], [5, 15, 30])
+    curve = fit_curve(corpus, positives, np.ones(50))
+    expected = np.minimum(1.0, curve.rate * np.array([0.1 / 0.8, 0.3 / 0.15, 0.6 / 0.05]))
+    np.testing.assert_allclose(curve(np.array([0.0, 1.0, 2.0])), expected)
+
+
 def test_a_corpus_of_single_words_has_no_gaps_to_judge(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said = {f"u{number:02}": DIGITS[number % 10] for number in range(40)}
     texts = {**said, "u07": "two"}
