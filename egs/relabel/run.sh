@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A hundred transcripts, hours without: label by machine, align, filter, train a noisy student, label again.
+# Eighty transcripts, an hour without: label by machine, align, filter, train a noisy student, label again.
 
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"

@@ -17,7 +17,7 @@ import orjson
 from speechkit import log
 from speechkit.artifact import make_artifact, publish_file
 from speechkit.audit.config_verdict import ApplyConfig
-from speechkit.audit.verdict import Decision, Verdict, read_decisions, read_verdicts
+from speechkit.audit.verdict import Decision, Verdict, find_audit, read_decisions, read_verdicts
 from speechkit.data.store import CUTS_FILE, load_cuts, save_cuts, text_of
 from speechkit.data.stream import manifest_path
 from speechkit.errors import SpeechkitError, counted
@@ -53,9 +53,12 @@ def run_apply(
         SpeechkitError: a transcript is not the one that was audited, no cut is in the audit, or nothing is left.
     """
     manifest = manifest_path(cuts)
-    audit_file = audit / "audit.jsonl" if audit.is_dir() else audit
+    audit_file = find_audit(audit)
     verdicts = {verdict.id: verdict for verdict in read_verdicts(audit)}
     decided = read_decisions(decisions, set(verdicts), audit) if decisions else {}
+    num_open = sum(row.decision is None for row in decided.values())
+    if num_open:
+        log.warn(f"{num_open} of {len(decided)} rows of `{decisions}` hold no decision: the audit decides there")
     loaded = list(load_cuts(manifest))
     _check_texts(loaded, verdicts, audit)
 
@@ -131,6 +134,11 @@ def _outcome(cut: MonoCut, verdict: Verdict | None, decision: Decision | None, c
     if answer:
         note["decision"] = answer
     details = {"p_error": p_error, "text": verdict.text}
+    if config.policy in ("weight", "trim") and decision is not None and decision.text is not None and answer != "right":
+        # what a person wrote is worth more than less of what was wrong
+        fixed = _corrected(cut, verdict, decision, config, note | {"reason": reason})
+        if fixed.action == "corrected":
+            return fixed
     if config.policy == "weight":
         return Outcome(_weighted(cut, verdict, p_error, note), "weighted", "", details)
     if config.policy == "correct":

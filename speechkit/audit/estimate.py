@@ -24,6 +24,7 @@ from speechkit import log
 from speechkit.artifact import publish_file
 from speechkit.audit.config_verdict import DrawConfig, EstimateConfig
 from speechkit.audit.verdict import STRATA, Decision, Verdict, read_decisions, read_upper_rate, read_verdicts
+from speechkit.data.stream import stream_rows
 from speechkit.errors import CheckFailed, SpeechkitError, counted
 from speechkit.rng import rng
 
@@ -86,6 +87,7 @@ def draw_sample(verdicts: Sequence[Verdict], config: DrawConfig) -> list[tuple[V
 def run_draw(audit: Path, out: Path, config: DrawConfig) -> None:
     """Write the sample: rows of id and stratum with an empty decision, to be filled in by hand or on the page."""
     verdicts = read_verdicts(audit)
+    _keep_decisions(out)
     drawn = draw_sample(verdicts, config)
     if len(drawn) < config.draw:
         log.warn(f"the audit has only {counted(len(verdicts), 'utterance')}: all of them are drawn")
@@ -95,6 +97,12 @@ def run_draw(audit: Path, out: Path, config: DrawConfig) -> None:
             stream.write(orjson.dumps(row) + b"\n")
     numbers = Counter(stratum for _, stratum in drawn)
     print(f"{counted(len(drawn), 'utterance')} to inspect: {', '.join(f'{numbers[name]} {name}' for name in STRATA)}")
+
+
+def _keep_decisions(out: Path) -> None:
+    """Raise SpeechkitError when a sample stands there on which somebody has decided."""
+    if out.is_file() and any(row.get("decision") for _, row in stream_rows(out)):
+        raise SpeechkitError(f"`{out}` holds decisions, which a new sample would replace", hint="choose another --out")
 
 
 def run_estimate(audit: Path, decisions: Path, config: EstimateConfig, *, sample: Path | None = None) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def _of_audit(config: LabelersConfig, path: Path, files: Files) -> dict[str, Any
     ids = [verdict.id for verdict in verdicts]
     p_error = np.array([verdict.p_error for verdict in verdicts], np.float64)
     is_decided = np.zeros(len(ids), np.bool_)
+    if files.decisions is None:
+        log.warn("P(error) of the audit is taken for true: the intervals know nothing of its own errors, decisions do")
     if files.decisions is not None:
         decisions = read_decisions(files.decisions, set(ids), path)
         for number, utt_id in enumerate(ids):

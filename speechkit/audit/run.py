@@ -84,6 +84,13 @@ def _check_early(config: RunConfig, cuts: Sequence[MonoCut]) -> None:
     """Say before the models are trained what would fail after it."""
     if config.lexicon not in ("auto", "none") and not Path(config.lexicon).is_file():
         raise SpeechkitError(f"the lexicon `{config.lexicon}` does not exist", expected="a word on each line")
+    for name in set(config.by) - {"text", "duplicate"}:
+        supervisions = [supervision for cut in cuts for supervision in cut.supervisions]
+        if not any(getattr(own, name, None) or (own.custom or {}).get(name) for own in supervisions):
+            fields = sorted({key for own in supervisions for key in (own.custom or {})})
+            known = ", ".join(["text", "duplicate", "speaker", "recording", *fields])
+            if name != "recording":
+                raise SpeechkitError(f"no utterance has the field `{name}` of --by", expected=known)
     if len(cuts) < MIN_UTTERANCES:
         raise SpeechkitError(f"an audit needs {MIN_UTTERANCES} utterances, here are {len(cuts)}")
 

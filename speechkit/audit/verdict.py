@@ -14,6 +14,7 @@ from speechkit.data.stream import stream_rows
 from speechkit.errors import SpeechkitError
 
 AUDIT_FILE, CALIBRATION_FILE = "audit.jsonl", "calibration.json"
+RUN_FOLDER = "audit"  # where `audit run` keeps it
 DECISIONS = ("wrong", "right", "unsure")
 STRATA = ("top", "middle", "rest")
 
@@ -87,13 +88,21 @@ _VERDICT = pydantic.TypeAdapter(Verdict)
 _DECISION = pydantic.TypeAdapter(Decision)
 
 
+def find_audit(audit: Path) -> Path:
+    """The file of an audit: given itself, by the folder of `audit calibrate`, or by that of `audit run`."""
+    if not audit.is_dir():
+        return audit
+    inside = audit / RUN_FOLDER / AUDIT_FILE
+    return inside if inside.is_file() and not (audit / AUDIT_FILE).is_file() else audit / AUDIT_FILE
+
+
 def read_verdicts(audit: Path) -> list[Verdict]:
     """The rows of an audit, a folder or the file itself, the most suspicious first.
 
     Raises:
         SpeechkitError: missing, empty, an id or rank twice, or a row of another form; with file:line.
     """
-    path = audit / AUDIT_FILE if audit.is_dir() else audit
+    path = find_audit(audit)
     if not path.is_file():
         raise SpeechkitError(
             f"`{path}` does not exist", expected="a folder made by `speechkit audit calibrate`, or its audit.jsonl"

@@ -59,7 +59,7 @@ def custom(cut: Any) -> dict[str, Any]:
 
 def test_drop_removes_what_is_suspicious_unless_a_person_says_it_is_right(site: Site) -> None:
     assert set(site.apply(policy="drop")) == {"good"}
-    kept = site.apply({"id": "end", "decision": "right"}, {"id": "good", "decision": "wrong"}, policy="drop")
+    kept = site.apply({"id": "end", "decision": "right"}, {"id": "good", "decision": "wrong"}, policy="weight")
     assert set(kept) == {"end"}
     assert custom(kept["end"])["audit"] == {"p_error": 0.0, "policy": "drop", "decision": "right"}
     removed = {row["id"]: row["reason"] for row in site.listed("removed.jsonl")}
@@ -163,3 +163,22 @@ def test_cuts_without_an_audit_stay_and_other_texts_are_an_error(site: Site) -> 
     with pytest.raises(SpeechkitError, match="no utterance would be left"):
         write_cuts(site.folder, rows()[:4])
         site.apply(policy="drop")
+
+
+@pytest.mark.parametrize("policy", ["weight", "trim"])
+def test_what_a_person_wrote_is_taken_whatever_the_policy(site: Site, policy: str) -> None:
+    cuts = site.apply({"id": "middle", "decision": "wrong", "text": "one two nine"}, policy=policy)
+    assert text_of(cuts["middle"]) == "one two nine"
+    assert custom(cuts["middle"]).get("weight", 1.0) == 1.0
+    assert custom(cuts["middle"])["audit"]["source"] == "by decision"
+    assert next((row["id"], row["after"]) for row in site.listed("changed.jsonl")) == ("middle", "one two nine")
+
+
+def test_rows_without_a_decision_are_counted(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    site.apply({"id": "middle", "decision": None}, {"id": "good", "decision": "wrong"}, policy="weight")
+    assert "1 of 2 rows of" in capfd.readouterr().err
+
+
+def test_the_folder_of_a_whole_run_is_an_audit(site: Site) -> None:
+    inside = write_audit(site.folder / "run" / "audit", rows())
+    assert read_verdicts(site.folder / "run") == read_verdicts(inside)

@@ -20,6 +20,7 @@ from speechkit.audit.estimate import (
     draw_sample,
     estimate,
     estimate_table,
+    run_draw,
     run_estimate,
     stratum_sizes,
 )
@@ -167,3 +168,14 @@ def test_strata_come_from_the_sample_when_decisions_do_not_name_them(audit: Path
     other = write_audit(tmp_path / "other", [audit_row(f"u{i}", 40 - i, "one two") for i in range(40)])
     with pytest.raises(SpeechkitError, match="drawn from another ranking"):
         run_estimate(other, decisions, CONFIG, sample=sample)
+
+
+def test_a_sample_with_decisions_is_not_drawn_over(tmp_path: Path) -> None:
+    audit = write_audit(tmp_path / "audit", [audit_row(f"u{k}", k, "one") for k in range(1, 41)])
+    run_draw(audit, tmp_path / "s.jsonl", DrawConfig(draw=10))
+    run_draw(audit, tmp_path / "s.jsonl", DrawConfig(draw=12))
+    text = (tmp_path / "s.jsonl").read_text().replace('"decision":null', '"decision":"wrong"', 1)
+    (tmp_path / "s.jsonl").write_text(text)
+    with pytest.raises(SpeechkitError, match="holds decisions"):
+        run_draw(audit, tmp_path / "s.jsonl", DrawConfig(draw=10))
+    assert (tmp_path / "s.jsonl").read_text() == text
