@@ -32,19 +32,12 @@ class Alignment(NamedTuple):
     log_prob: Tensor
 
 
-class _CtcLoss(torch.autograd.Function):
+class _KnownGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, log_probs_BTV: Tensor, *batch: Any) -> Tensor:
-        num_frames, tokens, blank_id, with_gradient = batch
-        values = _as_numpy(log_probs_BTV)
-        grad = np.zeros_like(values) if with_gradient else None
-        losses = np.zeros(len(tokens), dtype=values.dtype)
-        for b, (frames, tokens_U) in enumerate(zip(num_frames, tokens, strict=True)):
-            losses[b] = _one_loss(values[b, :frames], tokens_U, blank_id, None if grad is None else grad[b])
-        loss_B = torch.from_numpy(losses).to(log_probs_BTV.device)
-        if grad is not None:
-            ctx.save_for_backward(torch.from_numpy(grad).to(log_probs_BTV), loss_B)
-        return loss_B
+    def forward(ctx: Any, log_probs_BTV: Tensor, *known: Any) -> Tensor:
+        loss_B, grad_BTV = (torch.from_numpy(array) for array in known)
+        ctx.save_for_backward(grad_BTV.to(log_probs_BTV), loss_B.to(log_probs_BTV.device))
+        return loss_B.to(log_probs_BTV.device)
 
     @staticmethod
     @once_differentiable
@@ -52,7 +45,13 @@ class _CtcLoss(torch.autograd.Function):
         grad_BTV, loss_B = ctx.saved_tensors
         # a mean over infinite losses hands infinities and NaN down, and 0 * NaN is NaN
         weight_B = torch.where(torch.isposinf(loss_B), torch.zeros_like(loss_B), grads[0])
-        return grad_BTV * weight_B[:, None, None].to(grad_BTV.dtype), None, None, None, None
+        return grad_BTV * weight_B[:, None, None].to(grad_BTV.dtype), None, None
+
+
+def attach_gradient(log_probs_BTV: Tensor, losses_B: NDArray[Any], grad_BTV: NDArray[Any]) -> Tensor:
+    """Losses (B,) that a kernel computed, differentiable in the log-probs by the gradient it computed with them."""
+    loss: Tensor = _KnownGradient.apply(log_probs_BTV, losses_B, grad_BTV)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def ctc_loss(
@@ -79,9 +78,14 @@ def ctc_loss(
     Test: brute force, torch and k2.
     """
     frames, tokens = _checked_batch(log_probs_BTV, num_frames_B, tokens_BU, num_tokens_B, blank_id)
-    with_gradient = torch.is_grad_enabled() and log_probs_BTV.requires_grad
-    loss: Tensor = _CtcLoss.apply(log_probs_BTV, frames, tokens, blank_id, with_gradient)  # type: ignore[no-untyped-call]
-    return loss
+    values = as_numpy(log_probs_BTV)
+    grad = np.zeros_like(values) if torch.is_grad_enabled() and log_probs_BTV.requires_grad else None
+    losses = np.zeros(len(tokens), dtype=values.dtype)
+    for b, (num_frames, tokens_U) in enumerate(zip(frames, tokens, strict=True)):
+        losses[b] = _one_loss(values[b, :num_frames], tokens_U, blank_id, None if grad is None else grad[b])
+    if grad is None:
+        return torch.from_numpy(losses).to(log_probs_BTV.device)
+    return attach_gradient(log_probs_BTV, losses, grad)
 
 
 def occupation(log_probs_TV: Tensor, tokens: Sequence[int], *, blank_id: int = 0) -> NDArray[np.float64]:
@@ -92,7 +96,7 @@ def occupation(log_probs_TV: Tensor, tokens: Sequence[int], *, blank_id: int = 0
     Raises:
         SpeechkitError: no path with a probability above zero fits the tokens.
     """
-    values = _as_numpy(log_probs_TV)
+    values = as_numpy(log_probs_TV)
     labels_S = _state_labels(np.asarray(tokens, dtype=np.int64), blank_id)
     alpha_TS = np.empty((len(values), len(labels_S)))
     total = ctc_lattice.forward(values, labels_S, alpha_TS) if len(values) else -math.inf
@@ -129,7 +133,7 @@ def forced_align(
     """
     frames, tokens = _checked_batch(log_probs_BTV, num_frames_B, tokens_BU, num_tokens_B, blank_id)
     _check_feasible(frames, tokens)
-    values = _as_numpy(log_probs_BTV.float())
+    values = as_numpy(log_probs_BTV.float())
     start_frames = np.full(tuple(tokens_BU.shape), -1, dtype=np.int64)
     end_frames = np.full_like(start_frames, -1)
     scores = np.zeros(len(tokens))
@@ -162,7 +166,7 @@ def warm() -> None:
     forced_align(values, *batch)
 
 
-def _as_numpy(values: Tensor) -> NDArray[Any]:
+def as_numpy(values: Tensor) -> NDArray[Any]:
     """Contiguous float32, or float64 when that is what came in: the only two types the kernels see."""
     wanted = torch.float64 if values.dtype == torch.float64 else torch.float32
     array: NDArray[Any] = values.detach().to("cpu", wanted).contiguous().numpy()

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from speechkit.kernels import ctc_graph
+from speechkit.kernels.ctc import as_numpy, attach_gradient
 from speechkit.kernels.ctc_graph import Floats, Graph, LogProbs
 
 Range = tuple[int, int]
@@ -172,26 +172,6 @@ def with_star(log_probs_BTV: Tensor, blank_id: int = 0) -> Tensor:
     return torch.cat([log_probs_BTV, star], -1)
 
 
-class _GraphLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, log_probs_BTV: Tensor, *batch: Any) -> Tensor:
-        num_frames, graphs = batch
-        values = log_probs_BTV.detach().to("cpu").contiguous().numpy()
-        grad, losses = np.zeros_like(values), np.zeros(len(graphs), dtype=values.dtype)
-        for b, (frames, graph) in enumerate(zip(num_frames, graphs, strict=True)):
-            losses[b] = _one_loss(values[b, :frames], graph, grad[b])
-        loss_B = torch.from_numpy(losses).to(log_probs_BTV.device)
-        ctx.save_for_backward(torch.from_numpy(grad).to(log_probs_BTV), loss_B)
-        return loss_B
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Any) -> Any:
-        grad_BTV, loss_B = ctx.saved_tensors
-        weight_B = torch.where(torch.isposinf(loss_B), torch.zeros_like(loss_B), grads[0])
-        return grad_BTV * weight_B[:, None, None].to(grad_BTV.dtype), None, None
-
-
 def _one_loss(values_TV: LogProbs, graph: Graph, grad_TV: LogProbs) -> float:
     if not len(values_TV):
         return math.inf
@@ -214,8 +194,11 @@ def graph_loss(log_probs_BTV: Tensor, num_frames_B: Tensor, graphs: Sequence[Gra
     Returns:
         (B,); infinite with gradient zero where no path fits the frames.
     """
-    loss: Tensor = _GraphLoss.apply(log_probs_BTV, num_frames_B.tolist(), graphs)  # type: ignore[no-untyped-call]
-    return loss
+    values = as_numpy(log_probs_BTV)
+    grad, losses = np.zeros_like(values), np.zeros(len(graphs), dtype=values.dtype)
+    for b, (num_frames, graph) in enumerate(zip(num_frames_B.tolist(), graphs, strict=True)):
+        losses[b] = _one_loss(values[b, :num_frames], graph, grad[b])
+    return attach_gradient(log_probs_BTV, losses, grad)
 
 
 def warm() -> None:
