@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,15 @@ from speechkit.errors import SpeechkitError
 from speechkit.text.tokenizer import Tokenizer
 
 IGNORED_LABEL = -100  # frame without a known label, as torch's cross-entropy expects it
+
+
+class Load(NamedTuple):
+    """Size of a batch: an amount in `unit`, and how many of its padded positions are used."""
+
+    unit: str
+    amount: float
+    used: int
+    padded: int
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.utt_ids)
+
+    @property
+    def load(self) -> Load:
+        """What it holds, for the log."""
+        return Load("audio s", self.audio_seconds, int(self.num_frames_B.sum()), self.features_BTF[..., 0].numel())
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

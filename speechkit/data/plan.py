@@ -1,4 +1,4 @@
-"""Batches of an epoch as a pure function of (durations, seed, epoch): nothing to save, nothing to replay.
+"""Batches of an epoch as a pure function of (sizes, seed, epoch): nothing to save, nothing to replay.
 
 Random pools are sorted by duration, packed greedily up to a cap on padded seconds, and the batches shuffled.
 A pool of 10,000 wastes 0.5-1.5 % in padding; see `tools/bench/plan.py` for the peers.
@@ -6,11 +6,12 @@ A pool of 10,000 wastes 0.5-1.5 % in padding; see `tools/bench/plan.py` for the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from speechkit.data.config_batch import BatchConfig
+from speechkit.data.config_batch import PackingConfig
 from speechkit.errors import SpeechkitError
 from speechkit.rng import rng
 
@@ -27,11 +28,11 @@ class PlanStats:
     fill: float  # mean padded seconds of a batch, as a share of the cap
 
 
-def plan_epoch(durations: np.ndarray, config: BatchConfig, *, seed: int, epoch: int) -> list[np.ndarray]:
+def plan_epoch(durations: np.ndarray, config: PackingConfig, *, seed: int, epoch: int) -> list[np.ndarray]:
     """Indices of each batch of an epoch, every utterance once.
 
     Args:
-        durations: seconds, (N,).
+        durations: what the cap bounds, (N,): seconds, or tokens.
     Raises:
         SpeechkitError: an utterance alone is longer than the cap.
     """
@@ -46,18 +47,18 @@ def plan_epoch(durations: np.ndarray, config: BatchConfig, *, seed: int, epoch: 
     return [batches[i] for i in gen.permutation(len(batches))]
 
 
-def check_longest(durations: np.ndarray, config: BatchConfig) -> None:
-    """Raise SpeechkitError when an utterance alone is longer than the cap; durations in seconds (N,)."""
+def check_longest(durations: np.ndarray, config: PackingConfig) -> None:
+    """Raise SpeechkitError when an utterance alone is larger than the cap; durations as in `plan_epoch`."""
     longest = float(durations.max(initial=0.0))
-    if longest > config.max_seconds:
-        count = int((durations > config.max_seconds).sum())
+    if longest > config.cap:
+        count = int((durations > config.cap).sum())
         raise SpeechkitError(
-            f"{count} utterances are longer than batch.max_seconds={config.max_seconds:g} (longest: {longest:.1f} s)",
-            hint=f"--set batch.max_seconds={longest:.0f} or more, or leave them out",
+            f"{count} utterances are longer than batch.{config.cap_name}={config.cap:g} (longest: {longest:.1f})",
+            hint=f"--set batch.{config.cap_name}={math.ceil(longest)} or more, or leave them out",
         )
 
 
-def pack(sorted_indices: np.ndarray, durations: np.ndarray, config: BatchConfig) -> list[np.ndarray]:
+def pack(sorted_indices: np.ndarray, durations: np.ndarray, config: PackingConfig) -> list[np.ndarray]:
     """Cut indices sorted by rising duration into batches of at most the cap, greedily."""
     costs = durations[sorted_indices]
     batches, start = [], 0
@@ -65,13 +66,13 @@ def pack(sorted_indices: np.ndarray, durations: np.ndarray, config: BatchConfig)
         ends = costs[start : start + config.max_utterances]
         # padded seconds of a batch that ends here rise with its size, so a binary search finds the cap
         sizes = np.arange(1, len(ends) + 1)
-        size = max(1, int(np.searchsorted(ends * sizes, config.max_seconds, side="right")))
+        size = max(1, int(np.searchsorted(ends * sizes, config.cap, side="right")))
         batches.append(sorted_indices[start : start + size])
         start += size
     return batches
 
 
-def plan_stats(batches: list[np.ndarray], durations: np.ndarray, config: BatchConfig) -> PlanStats:
+def plan_stats(batches: list[np.ndarray], durations: np.ndarray, config: PackingConfig) -> PlanStats:
     """Padding and fill of a planned epoch."""
     padded = np.array([len(batch) * durations[batch].max() for batch in batches])
     used = float(sum(durations[batch].sum() for batch in batches))
@@ -79,5 +80,5 @@ def plan_stats(batches: list[np.ndarray], durations: np.ndarray, config: BatchCo
         num_batches=len(batches),
         mean_size=float(np.mean([len(batch) for batch in batches])),
         padding_waste=1.0 - used / float(padded.sum()),
-        fill=float(padded.mean()) / config.max_seconds,
+        fill=float(padded.mean()) / config.cap,
     )

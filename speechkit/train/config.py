@@ -9,7 +9,7 @@ from pydantic import Field
 from speechkit.audio.config import AugmentConfig, FeatureConfig
 from speechkit.config import LATER, NEUTRAL, Config
 from speechkit.cutpaste.config import OnTheFlyConfig
-from speechkit.data.config_batch import BatchConfig
+from speechkit.data.config_batch import BatchConfig, PackingConfig
 from speechkit.models.config import CtcConfig, ModelConfig
 
 
@@ -58,18 +58,12 @@ class ConvergenceConfig(Config):
     max_wer: float = Field(30.0, ge=0, description="highest greedy WER on them in percent")
 
 
-class TrainConfig(Config):
-    """Everything that decides a training run besides the manifests."""
+class LoopConfig(Config):
+    """What every training run decides, whatever it trains."""
 
-    model: ModelConfig = Field(CtcConfig(), description="what is trained")
-    tokenizer: TokenizerConfig = Field(TokenizerConfig(), description="model symbols")
-    features: FeatureConfig = Field(FeatureConfig(), description="log-mel features")
-    augment: AugmentConfig = Field(AugmentConfig(), description="perturbation of the training audio")
-    cutpaste: OnTheFlyConfig = Field(OnTheFlyConfig(), description="utterances pasted while training")
-    batch: BatchConfig = Field(BatchConfig(), description="batches")
+    batch: PackingConfig
     optim: OptimConfig = Field(OptimConfig(), description="optimiser")
     checkpoint: CheckpointConfig = Field(CheckpointConfig(), description="checkpoints")
-    convergence: ConvergenceConfig = Field(ConvergenceConfig(), description="verdict on the finished model")
     average_decay: float = Field(
         0.99,
         ge=0,
@@ -82,10 +76,22 @@ class TrainConfig(Config):
     log_every_steps: int = Field(
         50, ge=1, description="steps between log lines; train.jsonl has every step", json_schema_extra=NEUTRAL
     )
-    allow_overlap: bool = Field(False, description="train although the dev set overlaps with the training data")
     seed: int = Field(0, ge=0, description="decides initial weights, batches, dropout and perturbation")
     threads: int = Field(1, ge=1, description="CPU threads of torch; more change the last bits of the result")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the model runs")
     num_workers: int = Field(
         0, ge=0, description="processes that make batches; the result does not depend on it", json_schema_extra=NEUTRAL
     )
+
+
+class TrainConfig(LoopConfig):
+    """Everything that decides the training of a recogniser besides the manifests."""
+
+    batch: BatchConfig = Field(BatchConfig(), description="batches")
+    model: ModelConfig = Field(CtcConfig(), description="what is trained")
+    tokenizer: TokenizerConfig = Field(TokenizerConfig(), description="model symbols")
+    features: FeatureConfig = Field(FeatureConfig(), description="log-mel features")
+    augment: AugmentConfig = Field(AugmentConfig(), description="perturbation of the training audio")
+    cutpaste: OnTheFlyConfig = Field(OnTheFlyConfig(), description="utterances pasted while training")
+    convergence: ConvergenceConfig = Field(ConvergenceConfig(), description="verdict on the finished model")
+    allow_overlap: bool = Field(False, description="train although the dev set overlaps with the training data")

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from speechkit.errors import ConfigError
-from speechkit.train.config import TrainConfig
+from speechkit.train.config import LoopConfig
 
 T = TypeVar("T")
 _TIMEOUT = datetime.timedelta(hours=2)  # the first process looks at the dev set while the others wait
@@ -111,7 +111,7 @@ def _device() -> torch.device:
 
 
 @contextmanager
-def join_team(config: TrainConfig) -> Iterator[Team]:
+def join_team(config: LoopConfig) -> Iterator[Team]:
     """Meet the other processes that the environment names; alone without them.
 
     Raises:
@@ -121,7 +121,7 @@ def join_team(config: TrainConfig) -> Iterator[Team]:
     if size > config.optim.batches_per_step:
         raise ConfigError(
             f"{size} processes train together, but an update has {config.optim.batches_per_step} batches",
-            hint=f"--set optim.batches_per_step={size}, and batch.max_seconds smaller by as much",
+            hint=f"--set optim.batches_per_step={size}, and batch.{config.batch.cap_name} smaller by as much",
         )
     if size == 1:
         yield Team()

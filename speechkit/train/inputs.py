@@ -8,19 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import nn
+
 from speechkit import log
+from speechkit.audio.augment import draw_speed
 from speechkit.audio.config import FeatureConfig
 from speechkit.audio.features import num_frames
 from speechkit.cutpaste.onthefly import Pasted, open_pasted
-from speechkit.data.batch import Utterance, utterances_of
+from speechkit.data.batch import Batch, BatchMaker, Utterance, utterances_of
+from speechkit.data.overlap import describe_overlap
 from speechkit.data.store import CUTS_FILE, load_cuts
 from speechkit.errors import SpeechkitError
 from speechkit.kernels.ctc import required_frames
-from speechkit.models.table import TOKENIZER_FOLDER
+from speechkit.models.table import TOKENIZER_FOLDER, make_model
 from speechkit.nn.config import EncoderConfig
 from speechkit.nn.encoder import encoder_frames
 from speechkit.text.tokenizer import Tokenizer, train_tokenizer
 from speechkit.train.config import TrainConfig
+from speechkit.train.convergence import measure_convergence
+from speechkit.train.evaluate import evaluate
 from speechkit.train.overlap import note_training_set
 
 INFEASIBLE_FILE = "infeasible.tsv"
@@ -28,21 +36,67 @@ INFEASIBLE_FILE = "infeasible.tsv"
 
 @dataclass
 class Inputs:
-    """What the loop trains on and looks at."""
+    """The material of a recogniser: transcribed audio."""
 
+    config: TrainConfig
     tokenizer: Tokenizer
     train: list[Utterance]
     dev: list[Utterance]
     pasted: Pasted | None = None
     dev_overlap: dict[str, Any] | None = None
 
-    def epoch(self, seed: int, epoch: int) -> list[Utterance]:
-        """The training utterances of an epoch, some of them pasted; always as many, in the same order."""
-        return self.train if self.pasted is None else self.pasted.epoch(self.train, seed=seed, epoch=epoch)
+    def __post_init__(self) -> None:
+        self.maker = BatchMaker(
+            self.tokenizer, self.config.features, augmentation=self.config.augment, seed=self.config.seed,
+            render=None if self.pasted is None else self.pasted.render,
+        )  # fmt: skip
+        self.plain_maker = BatchMaker(self.tokenizer, self.config.features)
 
-    def longest(self) -> list[Utterance]:
-        """All utterances that an epoch may hold."""
-        return self.train if self.pasted is None else self.train + self.pasted.utterances
+    def make_model(self) -> nn.Module:
+        """The untrained model."""
+        num_mels, num_tokens = self.config.features.num_mels, self.tokenizer.num_tokens
+        return make_model(self.config.model, num_mels=num_mels, num_tokens=num_tokens)
+
+    def epoch(self, epoch: int) -> list[Utterance]:
+        """The training utterances of an epoch, some of them pasted; always as many, in the same order."""
+        return self.train if self.pasted is None else self.pasted.epoch(self.train, seed=self.config.seed, epoch=epoch)
+
+    def sizes(self, utterances: Sequence[Utterance], epoch: int) -> np.ndarray:
+        """Seconds of each utterance (N,) after the speed perturbation of this epoch."""
+        seed, config = self.config.seed, self.config.augment
+        speeds = [
+            draw_speed(config, seed=seed, epoch=epoch, utt_id=utt.utt_id, max_speed=utt.max_speed)
+            for utt in utterances
+        ]  # fmt: skip
+        return np.array([utt.duration_seconds / speed for utt, speed in zip(utterances, speeds, strict=True)])
+
+    def largest(self) -> np.ndarray:
+        """Seconds of all utterances that an epoch may hold, at the slowest speed."""
+        slowest = min(1.0, self.config.augment.speed[0])
+        pasted = [] if self.pasted is None else self.pasted.utterances
+        return np.array([utt.duration_seconds / slowest for utt in [*self.train, *pasted]])
+
+    def make_batch(self, utterances: Sequence[Utterance], epoch: int) -> Batch:
+        """Audio read, perturbed and padded."""
+        return self.maker(utterances, epoch)
+
+    def describe(self) -> str:
+        """Hours of recorded audio."""
+        return f"{sum(utt.duration_seconds for utt in self.train) / 3600:.2f} h"
+
+    def look(self, model: nn.Module, device: torch.device) -> tuple[str, dict[str, Any]] | None:
+        """WER of greedy decoding of the dev set."""
+        if not self.dev:
+            return None
+        result = evaluate(model, self.dev, self.plain_maker, self.config.batch, device)
+        overlap = self.dev_overlap
+        note = f"; {describe_overlap(overlap)}" if overlap and overlap["num_overlapping"] else ""
+        line = f"WER {result['wer']:.2f} % of {result['num_ref_words']:.0f} words{note}"
+        return line, {**result, "train_overlap": overlap}
+
+    def verdict(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
+        """Whether the model has left the blank plateau."""
+        return measure_convergence(model, self.train, self.plain_maker, self.config, device)
 
 
 def manifest_of(path: Path) -> Path:
@@ -79,7 +133,7 @@ def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None,
     dev_cuts = list(load_cuts(dev)) if dev is not None else []
     made = [utt.text for utt in pasted.utterances] if pasted is not None else []
     overlap = note_training_set(cuts, dev_cuts, texts=made, folder=folder, allowed=config.allow_overlap)
-    return Inputs(tokenizer, good, utterances_of(dev_cuts, config.features), pasted, overlap)
+    return Inputs(config, tokenizer, good, utterances_of(dev_cuts, config.features), pasted, overlap)
 
 
 def _with_fitting_words(utterances: Sequence[Utterance]) -> list[Utterance]:

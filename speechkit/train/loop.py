@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,21 +18,17 @@ from torch import nn
 
 from speechkit import log
 from speechkit.artifact import make_artifact
-from speechkit.audio.augment import draw_speed
-from speechkit.data.batch import Batch, BatchMaker, Utterance
-from speechkit.data.overlap import describe_overlap
 from speechkit.data.plan import check_longest, plan_epoch, plan_stats
 from speechkit.errors import Requeue, SpeechkitError
 from speechkit.models.converged import SUMMARY_FILE
-from speechkit.models.table import WEIGHTS_FILE, check_device, make_model
+from speechkit.models.table import WEIGHTS_FILE, check_device
 from speechkit.rng import derive_seed
 from speechkit.train.average import Average
 from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors, share_state
-from speechkit.train.config import TrainConfig
-from speechkit.train.convergence import measure_convergence
+from speechkit.train.config import LoopConfig, TrainConfig
 from speechkit.train.distributed import Packed, Team, join_team, note_requeue
-from speechkit.train.evaluate import evaluate
-from speechkit.train.inputs import Inputs, manifest_of, read_inputs
+from speechkit.train.inputs import manifest_of, read_inputs
+from speechkit.train.material import Material, TrainBatch
 from speechkit.train.optim import learning_rate, make_optimizer, update
 from speechkit.train.progress import HISTORY_FILE, Meter, cut_history, stop_signals
 
@@ -69,18 +65,18 @@ def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Pa
         return team.is_first
 
 
-class _Batches(torch.utils.data.Dataset[Batch | SpeechkitError]):
+class _Batches(torch.utils.data.Dataset[TrainBatch | SpeechkitError]):
     """The planned batches of one epoch from a position on; made by position, so any worker gives the same."""
 
-    def __init__(self, maker: BatchMaker, utterances: list[Utterance], plan: list[np.ndarray], epoch: int) -> None:
-        self.maker, self.utterances, self.plan, self.epoch = maker, utterances, plan, epoch
+    def __init__(self, data: Material, utterances: Sequence[Any], plan: list[np.ndarray], epoch: int) -> None:
+        self.data, self.utterances, self.plan, self.epoch = data, utterances, plan, epoch
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, index: int) -> Batch | SpeechkitError:
+    def __getitem__(self, index: int) -> TrainBatch | SpeechkitError:
         try:
-            return self.maker([self.utterances[i] for i in self.plan[index]], self.epoch)
+            return self.data.make_batch([self.utterances[i] for i in self.plan[index]], self.epoch)
         except SpeechkitError as error:  # a worker process would wrap it into a traceback: the loop raises it
             return error
 
@@ -92,7 +88,7 @@ def _use_one_thread(_worker: int) -> None:
 class Work(NamedTuple):
     """What one process does for an update: its batches by their number, of how many, and the position after it."""
 
-    parts: dict[int, Batch]
+    parts: dict[int, TrainBatch]
     num_parts: int
     position: Position
 
@@ -100,19 +96,13 @@ class Work(NamedTuple):
 class Trainer:
     """State of one training run: model, average, optimiser, position."""
 
-    def __init__(self, config: TrainConfig, data: Inputs, folder: Path, team: Team | None = None) -> None:
+    def __init__(self, config: LoopConfig, data: Material, folder: Path, team: Team | None = None) -> None:
         self.config, self.data, self.folder, self.team = config, data, folder, team or Team()
         self.device = torch.device(config.device)
         torch.manual_seed(derive_seed(config.seed, "weights", bits=63))
-        self.model: nn.Module = make_model(
-            config.model, num_mels=config.features.num_mels, num_tokens=data.tokenizer.num_tokens
-        ).to(self.device)
+        self.model: nn.Module = data.make_model().to(self.device)
         self.average = Average(self.model, config.average_decay)
         self.optimizer = make_optimizer(self.model, config.optim)
-        self.maker = BatchMaker(
-            data.tokenizer, config.features, augmentation=config.augment, seed=config.seed,
-            render=None if data.pasted is None else data.pasted.render,
-        )  # fmt: skip
         self.skipped = 0
         self.position = Position()
 
@@ -153,12 +143,12 @@ class Trainer:
         step, epoch, first = self.position.step, self.position.epoch, self.position.batch
         num_steps = self.config.optim.num_steps
         while step < num_steps:
-            utterances = self.data.epoch(self.config.seed, epoch)
-            plan = plan_epoch(self._durations(utterances, epoch), self.config.batch, seed=self.config.seed, epoch=epoch)
+            utterances = self.data.epoch(epoch)
+            plan = plan_epoch(self.data.sizes(utterances, epoch), self.config.batch, seed=self.config.seed, epoch=epoch)
             many = self.config.optim.batches_per_step
             planned = [plan[start : start + many] for start in range(first, len(plan), many)][: num_steps - step]
             own = [update[part] for update in planned for part in self.team.own(len(update))]
-            dataset = _Batches(self.maker, utterances, own, epoch)
+            dataset = _Batches(self.data, utterances, own, epoch)
             loader = torch.utils.data.DataLoader(
                 dataset, batch_size=None, num_workers=self.config.num_workers, worker_init_fn=_use_one_thread
             )
@@ -169,21 +159,10 @@ class Trainer:
                 yield Work(parts, num_parts, Position(step, epoch, first))
             epoch, first = epoch + 1, 0
 
-    def _usable(self, batch: Batch | SpeechkitError) -> Batch:
+    def _usable(self, batch: TrainBatch | SpeechkitError) -> TrainBatch:
         if isinstance(batch, SpeechkitError):
             raise batch
-        return batch.to(self.device)
-
-    def _durations(self, utterances: Sequence[Utterance], epoch: int) -> np.ndarray:
-        """Seconds of each utterance (N,) after the speed perturbation of this epoch."""
-        seed, config = self.config.seed, self.config.augment
-        return np.array(
-            [
-                utt.duration_seconds
-                / draw_speed(config, seed=seed, epoch=epoch, utt_id=utt.utt_id, max_speed=utt.max_speed)
-                for utt in utterances
-            ]
-        )
+        return batch.to(self.device)  # type: ignore[no-any-return]
 
     def _step(self, work: Work) -> dict[str, float | int]:
         """One update from the batches of this process and of the others; the record that goes to train.jsonl."""
@@ -197,10 +176,10 @@ class Trainer:
         else:
             self._skip(list(work.parts.values()), norm)
         for batch in work.parts.values():
-            self.meter.add(batch)
+            self.meter.add(batch.load)
         return {"step": step + 1, **losses, "grad_norm": norm, "lr": lr}
 
-    def _backward(self, batch: Batch, part: int) -> dict[str, float]:
+    def _backward(self, batch: TrainBatch, part: int) -> dict[str, float]:
         """Add the gradients of one batch; its loss and the parts of it."""
         step = self.position.step
         # a seed per step, so that no generator state has to survive a crash
@@ -221,7 +200,7 @@ class Trainer:
         numbers = packed.unpack(self.team.mean(vectors, work.num_parts, packed.empty()))
         return dict(zip(names, numbers, strict=False))
 
-    def _skip(self, batches: Sequence[Batch], norm: float) -> None:
+    def _skip(self, batches: Sequence[TrainBatch], norm: float) -> None:
         self.skipped += 1
         log.warn(f"step {self.position.step + 1}: gradient norm {norm}, update skipped")
         if self.skipped >= _MAX_SKIPPED_IN_A_ROW:
@@ -244,7 +223,7 @@ class Trainer:
         if step % config.checkpoint.every_steps == 0 or step == config.optim.num_steps:
             self._checkpoint()
         due = config.dev_every_steps and step % config.dev_every_steps == 0
-        if self.data.dev and due and step < config.optim.num_steps:
+        if due and step < config.optim.num_steps:
             self._look_at_dev()
 
     def _checkpoint(self) -> None:
@@ -255,45 +234,37 @@ class Trainer:
             optimizer=self.optimizer, keep=self.config.checkpoint.keep,
         )  # fmt: skip
 
-    def _look_at_dev(self) -> dict[str, float]:
-        maker = BatchMaker(self.data.tokenizer, self.config.features)
+    def _look_at_dev(self) -> dict[str, Any] | None:
         with self.average.applied(self.model):
-            result = evaluate(self.model, self.data.dev, maker, self.config.batch, self.device)
-        overlap = self.data.dev_overlap
-        note = f"; {describe_overlap(overlap)}" if overlap and overlap["num_overlapping"] else ""
-        log.info(
-            f"step {self.position.step}: dev WER {result['wer']:.2f} % of {result['num_ref_words']:.0f} words{note}"
-        )
-        return result
+            found = self.data.look(self.model, self.device)
+        if found is None:
+            return None
+        log.info(f"step {self.position.step}: dev {found[0]}")
+        return found[1]
 
     def _finish(self) -> None:
-        summary: dict[str, object] = {
-            "steps": self.position.step,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-        }
-        if self.data.dev:
-            summary["dev"] = {**self._look_at_dev(), "train_overlap": self.data.dev_overlap}
+        size = sum(p.numel() for p in self.model.parameters())
+        summary: dict[str, object] = {"steps": self.position.step, "parameters": size}
+        dev = self._look_at_dev()
+        if dev is not None:
+            summary["dev"] = dev
         if not all(value.isfinite().all() for value in self.average.state.values()):
             raise SpeechkitError("the averaged weights are not finite numbers", hint="lower optim.lr")
-        maker = BatchMaker(self.data.tokenizer, self.config.features)
         with self.average.applied(self.model):
-            summary |= measure_convergence(self.model, self.data.train, maker, self.config, self.device)
+            summary |= self.data.verdict(self.model, self.device)
         save_tensors(self.average.state, self.folder / WEIGHTS_FILE)
         (self.folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
     def _announce(self) -> None:
-        slowest = min(1.0, self.config.augment.speed[0])
-        longest = np.array([utt.duration_seconds / slowest for utt in self.data.longest()])
-        check_longest(longest, self.config.batch)  # now, not in the epoch that happens to draw the slowest speed
+        check_longest(self.data.largest(), self.config.batch)  # now, not in the epoch that happens to draw the largest
         if not self.team.is_first:
             return
-        durations = self._durations(self.data.epoch(self.config.seed, 0), epoch=0)
-        plan = plan_epoch(durations, self.config.batch, seed=self.config.seed, epoch=0)
-        stats = plan_stats(plan, durations, self.config.batch)
-        hours = sum(utt.duration_seconds for utt in self.data.train) / 3600
+        sizes = self.data.sizes(self.data.epoch(0), epoch=0)
+        plan = plan_epoch(sizes, self.config.batch, seed=self.config.seed, epoch=0)
+        stats = plan_stats(plan, sizes, self.config.batch)
         size = sum(p.numel() for p in self.model.parameters())
         log.info(
-            f"{len(durations)} utterances, {hours:.2f} h, {stats.num_batches} batches per epoch of "
+            f"{len(sizes)} utterances, {self.data.describe()}, {stats.num_batches} batches per epoch of "
             f"{stats.mean_size:.1f} utterances, padding {100 * stats.padding_waste:.1f} %; {size} parameters"
         )
         if self.position.step:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from speechkit.artifact import publish_file
-from speechkit.data.batch import Batch
+from speechkit.data.batch import Load
 from speechkit.signals import noted_signals
 
 HISTORY_FILE = "train.jsonl"
@@ -18,19 +18,20 @@ class Meter:
     """Speed and padding since the last log line."""
 
     def __init__(self) -> None:
-        self.cpu, self.audio, self.used, self.padded = time.process_time(), 0.0, 0, 0
+        self.cpu, self.unit, self.amount, self.used, self.padded = time.process_time(), "", 0.0, 0, 0
 
-    def add(self, batch: Batch) -> None:
+    def add(self, load: Load) -> None:
         """Count a batch that has been trained on."""
-        self.audio += batch.audio_seconds
-        self.used += int(batch.num_frames_B.sum())
-        self.padded += batch.features_BTF.shape[0] * batch.features_BTF.shape[1]
+        self.unit = load.unit
+        self.amount += load.amount
+        self.used += load.used
+        self.padded += load.padded
 
     def report(self) -> str:
         """The end of a log line."""
         cpu = max(1e-9, time.process_time() - self.cpu)
         waste = 100.0 * (1.0 - self.used / max(1, self.padded))
-        return f"{self.audio / cpu:.0f} audio s/CPU s  padding {waste:.1f} %"
+        return f"{self.amount / cpu:.0f} {self.unit}/CPU s  padding {waste:.1f} %"
 
 
 def cut_history(path: Path, num_steps: int) -> None:

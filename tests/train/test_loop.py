@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from speechkit.config import load_config
 from speechkit.data.store import load_cuts, save_manifests
 from speechkit.errors import Requeue, SpeechkitError
-from speechkit.train import loop
+from speechkit.train import inputs, loop
 from speechkit.train.checkpoint import Position
 from speechkit.train.config import TrainConfig
 from speechkit.train.inputs import manifest_of, read_inputs
@@ -216,8 +216,8 @@ def _trainer(conf: Path, tones: Path, folder: Path, *overrides: str, dev: Path |
     """A trainer in front of its first step."""
     config = load_config(TrainConfig, conf, overrides)
     folder.mkdir()
-    inputs = read_inputs(config, train=[manifest_of(tones)], dev=dev and manifest_of(dev), folder=folder)
-    trainer = loop.Trainer(config, inputs, folder)
+    data = read_inputs(config, train=[manifest_of(tones)], dev=dev and manifest_of(dev), folder=folder)
+    trainer = loop.Trainer(config, data, folder)
     trainer.position, trainer.meter = Position(), Meter()
     trainer.model.train()
     return trainer
@@ -244,7 +244,7 @@ def test_the_dev_set_is_looked_at_with_the_averaged_weights(
         looks.append((_is_average(trainer, model.state_dict()), model.training))
         return {"wer": 0.0, "num_ref_words": 1.0}
 
-    monkeypatch.setattr(loop, "evaluate", look)
+    monkeypatch.setattr(inputs, "evaluate", look)
     options = ("optim.num_steps=4", "dev_every_steps=2", "allow_overlap=true")
     trainer = _trainer(conf, tones, tmp_path / "a", *options, dev=tones)
     trainer.train()
@@ -262,7 +262,7 @@ def test_dropout_differs_between_steps_and_is_repeated_in_the_same_step(
 ) -> None:
     still = ["optim.lr=1e-30", "model.frame_loss.weight=0", "model.encoder.dropout=0.5"]
     trainer = _trainer(conf, tones, tmp_path / "a", *still)
-    work = loop.Work({0: trainer.maker(trainer.data.train[:4])}, 1, Position())
+    work = loop.Work({0: trainer.data.make_batch(trainer.data.epoch(0)[:4], 0)}, 1, Position())
 
     def loss_of_step(step: int) -> float:
         trainer.position = Position(step)

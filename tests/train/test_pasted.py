@@ -47,8 +47,10 @@ def test_every_utterance_an_epoch_may_hold_must_fit_into_a_batch(
 ) -> None:
     data = read_inputs(config_of(conf, plan), train=[tones], dev=None, folder=tmp_path)
     assert data.pasted is not None
-    longest = max(utt.duration_seconds for utt in data.longest())
-    assert longest == max(utt.duration_seconds for utt in [*data.train, *data.pasted.utterances])
+    longest = float(data.largest().max())
+    slowest = config_of(conf, plan).augment.speed[0]
+    assert longest == max(utt.duration_seconds / slowest for utt in [*data.train, *data.pasted.utterances])
+    longest *= slowest
     config = config_of(conf, plan, f"batch.max_seconds={longest - 0.01}", "augment.speed=[1, 1]")
     with pytest.raises(SpeechkitError, match="utterances are longer than batch"):
         run(config, train=[tones], dev=None, out=tmp_path / "exp")
