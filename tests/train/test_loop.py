@@ -276,8 +276,8 @@ def test_batches_are_planned_on_the_durations_after_the_perturbation(conf: Path,
     trainer = _trainer(conf, tones, tmp_path / "a", "augment.speed=[0.7, 1.3]")
     trainer.data.train[0] = replace(trainer.data.train[0], max_speed=1.0)
     for epoch in (0, 1, 2):
-        frames = trainer.maker(trainer.data.train, epoch).num_frames_B.numpy()
-        assert trainer._durations(trainer.data.train, epoch) * 100 + 0.5 == pytest.approx(frames, abs=0.6)
+        frames = trainer.data.make_batch(trainer.data.train, epoch).num_frames_B.numpy()
+        assert trainer.data.sizes(trainer.data.train, epoch) * 100 + 0.5 == pytest.approx(frames, abs=0.6)
 
 
 def test_every_epoch_has_all_utterances_in_batches_of_its_own(conf: Path, tones: Path, tmp_path: Path) -> None:
