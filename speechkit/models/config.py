@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from speechkit.config import LATER, Config
-from speechkit.nn.config import AttentionDecoderConfig, DsConvConfig, EncoderConfig
+from speechkit.nn.config import AttentionDecoderConfig, DsConvConfig, EncoderConfig, TransformerConfig
 
 
 class FrameLossConfig(Config):
@@ -57,6 +57,25 @@ class AedConfig(_EncoderModelConfig):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the decoder's target spread over all tokens")
     sampling: float = Field(
         0.0, ge=0, le=1, description="share of the decoder's inputs drawn from itself at the end; rises from 0"
+    )
+
+
+class UlmConfig(TransformerConfig):
+    """A language model of units (Lakhotia et al. 2021)."""
+
+    kind: Literal["ulm"] = "ulm"
+    architecture: Literal["decoder", "encoder_decoder"] = Field(
+        "decoder", description="next units from those before, or units restored from a masked copy"
+    )
+    num_encoder_layers: int = Field(4, ge=1, description="layers of the encoder, where there is one")
+    readout_share: float = Field(
+        0.0, ge=0, le=1, description="share of training examples whose units are to be named behind the separator"
+    )
+    readout_units: int = Field(8, ge=1, description="units to name, at most")
+    mask_share: float = Field(0.3, gt=0, lt=1, description="share of the units masked for an encoder-decoder")
+    mask_span: float = Field(3.5, gt=1, description="mean units in a masked span")
+    suffix_share: float = Field(
+        0.1, ge=0, le=1, description="share of an encoder-decoder's examples with all units behind a place masked"
     )
 
 
