@@ -21,7 +21,7 @@ def num_frames(num_samples: int, config: FeatureConfig) -> int:
 @lru_cache(maxsize=256)
 def mel_matrix(config: FeatureConfig, warp: float = 1.0) -> Tensor:
     """Triangular mel weights (fft bins, F) float32; `warp` scales the band edges (vocal tract perturbation)."""
-    num_fft = _fft_size(config)
+    num_fft = fft_size(config)
     high_hz = config.high_hz or 0.475 * config.sampling_rate
     low, high = (1127.0 * math.log1p(hz / 700.0) for hz in (config.low_hz, high_hz))
     mels = torch.linspace(low, high, config.num_mels + 2, dtype=torch.float64)
@@ -45,7 +45,7 @@ def log_mel(
     Returns:
         (B, T, F) float32, zero in the padding, and the number of frames (B,) int64.
     """
-    num_fft = _fft_size(config)
+    num_fft = fft_size(config)
     window = torch.hann_window(config.frame_samples, device=samples_BS.device)
     spectrum = torch.stft(
         samples_BS, num_fft, config.hop_samples, config.frame_samples, window,
@@ -69,7 +69,7 @@ def log_mel_of_recording(samples_S: Tensor, config: FeatureConfig, *, block_fram
     """The features (T, F) that `log_mel` gives a whole recording, in the memory of one block for the spectra."""
     total = num_frames(len(samples_S), config)
     plain = config.model_copy(update={"normalize": "none"})
-    hop, margin = config.hop_samples, -(-_fft_size(config) // (2 * config.hop_samples))
+    hop, margin = config.hop_samples, -(-fft_size(config) // (2 * config.hop_samples))
     blocks = []
     for first in range(0, total, block_frames):
         start = max(0, first - margin)
@@ -98,5 +98,6 @@ def _normalize(log_BTF: Tensor, mask_BT1: Tensor, num_frames_B: Tensor) -> Tenso
     return centred / (variance + 0.01).sqrt()
 
 
-def _fft_size(config: FeatureConfig) -> int:
+def fft_size(config: FeatureConfig) -> int:
+    """Samples of the Fourier transform: the power of two that holds a window."""
     return 1 << (config.frame_samples - 1).bit_length()

@@ -9,6 +9,7 @@ import typer
 
 from speechkit.cli.options import Force, Json, Merge, NumJobs, Out, Seed, Set, ShardOption, ShowConfig
 from speechkit.units.config import FeatureKind
+from speechkit.units.config_vocoder import Durations
 
 app = typer.Typer(
     name="units", help="Discrete units of speech: codebooks, encoding, what they are worth.", no_args_is_help=True
@@ -165,3 +166,86 @@ def import_(
     from speechkit.units.importers import run
 
     run(config, source, out=out, force=force)
+
+
+@app.command("vocoder-train")
+def vocoder_train(
+    units: Annotated[Path, typer.Argument(metavar="UNITS", help="Folder made by `units quantize`, with run lengths.")],
+    cuts: Annotated[Path, typer.Option("--cuts", metavar="CUTS", help="The manifest that was encoded.")],
+    out: Out,
+    num_jobs: NumJobs = 1,
+    overrides: Set = [],  # noqa: B006
+    show_config: ShowConfig = False,
+    force: Force = False,
+) -> None:
+    """Train a small vocoder on a corpus and its units: units to log-mel bands, bands to audio by Griffin-Lim.
+
+    It also learns how long units last, for units without run lengths. Utterances kept back measure the result.
+
+    Example: speechkit units vocoder-train exp/train-units --cuts data/train --out exp/vocoder
+    """
+    from speechkit.config import load_config
+    from speechkit.config import show_config as describe
+    from speechkit.units.config_vocoder import VocoderConfig
+
+    config = load_config(VocoderConfig, None, overrides)
+    if show_config:
+        print(describe(config), end="")
+        return
+    from speechkit.units.vocoder_train import run
+
+    run(config, units=units, cuts=cuts, out=out, num_jobs=num_jobs, force=force)
+
+
+@app.command("vocoder-import")
+def vocoder_import(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Checkpoint of a unit HiFi-GAN, such as g_00500000.")
+    ],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The config.json that goes with it.")],
+    out: Out,
+    force: Force = False,
+) -> None:
+    """Make a vocoder of a unit HiFi-GAN trained elsewhere; nothing that the checkpoint names is run.
+
+    Example: speechkit units vocoder-import g_00500000 --config config.json --out exp/hifigan
+    """
+    from speechkit.units.resynth import import_hifigan
+
+    import_hifigan(checkpoint, config, out=out, force=force)
+
+
+@app.command()
+def resynth(
+    units: Annotated[
+        Path, typer.Argument(metavar="UNITS", help="Folder made by `units quantize` or `prompt generate`.")
+    ],
+    vocoder: Annotated[
+        Path, typer.Option("--vocoder", metavar="DIR", help="Made by `units vocoder-train` or `vocoder-import`.")
+    ],
+    out: Out,
+    cuts: Annotated[
+        Path | None, typer.Option("--cuts", metavar="CUTS", help="Take texts and speakers of these ids over.")
+    ] = None,
+    speaker: Annotated[str | None, typer.Option("--speaker", help="Voice that the vocoder knows.")] = None,
+    durations: Annotated[
+        Durations, typer.Option("--durations", help="Run lengths: those given, or those that the vocoder predicts.")
+    ] = "given",
+    iterations: Annotated[int, typer.Option("--iterations", min=1, help="Of Griffin-Lim.")] = 32,
+    device: Annotated[str, typer.Option("--device", help="Where the network runs: cpu or cuda.")] = "cpu",
+    seed: Seed = 0,
+    num_jobs: NumJobs = 1,
+    force: Force = False,
+) -> None:
+    """Turn units into audio: OUT/audio and a manifest that other commands can read.
+
+    Example: speechkit units resynth exp/test-units --vocoder exp/vocoder --cuts data/test --out exp/spoken
+    """
+    from speechkit.config import build_config
+    from speechkit.units.config_vocoder import ResynthConfig
+
+    options = {"speaker": speaker, "durations": durations, "iterations": iterations, "device": device, "seed": seed}
+    config = build_config(ResynthConfig, options)
+    from speechkit.units.resynth import run
+
+    run(config, units=units, vocoder=vocoder, out=out, cuts=cuts, num_jobs=num_jobs, force=force)
