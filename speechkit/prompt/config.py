@@ -120,13 +120,15 @@ class PromptOptimConfig(OptimConfig):
 
 
 class PromptTrainConfig(LoopConfig):
-    """Everything that decides a trained prompt besides the task, the language model and the data."""
+    """Everything that decides a trained prompt besides the language model and the data."""
 
+    task: TaskConfig = Field(TaskConfig(name="task", label=("text",)), description="the task, from its own file")
     method: MethodConfig = Field(PromptConfig(), description="what is trained")
     shots: int | None = Field(None, ge=1, description="training utterances of each class, drawn; none: all")
     num_seeds: int = Field(3, ge=1, le=100, description="runs with the seeds seed, seed + 1, ...")
     random_lm: bool = Field(False, description="train on an untrained language model of the same shape: a control")
-    batch: TokenBatchConfig = Field(TokenBatchConfig(max_tokens=8192), description="batches")
+    allow_overlap: bool = Field(False, description="train although the dev set overlaps with the training data")
+    batch: TokenBatchConfig = Field(TokenBatchConfig(max_tokens=8192, pool_size=512), description="batches")
     optim: PromptOptimConfig = Field(PromptOptimConfig(), description="optimiser")
     dev_every_steps: int = Field(
         100, ge=0, description="steps between looks at the dev set; 0: at the end only", json_schema_extra=NEUTRAL

@@ -40,19 +40,7 @@ class Row(NamedTuple):
     values: Values
 
 
-def sequences(units: UnitSet, *, dedup: bool) -> list[tuple[int, ...]]:
-    """The units of each utterance without runs, or one per frame."""
-    if dedup:
-        units = units.merged()
-        return [tuple(units.units[start:end].tolist()) for start, end in _spans(units)]
-    return [tuple(units.frames(number).tolist()) for number in range(len(units.ids))]
-
-
-def _spans(units: UnitSet) -> list[tuple[int, int]]:
-    return list(zip(units.offsets[:-1].tolist(), units.offsets[1:].tolist(), strict=True))
-
-
-def read_rows(units: UnitSet, cuts: Path, config: TaskConfig, *, dedup: bool) -> list[Row]:
+def read_rows(units: UnitSet, cuts: Path, config: TaskConfig) -> list[Row]:
     """The utterances of `units` that have the values of a task; the others are counted and told.
 
     Raises:
@@ -65,10 +53,10 @@ def read_rows(units: UnitSet, cuts: Path, config: TaskConfig, *, dedup: bool) ->
             f"the manifest lacks {counted(len(missing), 'utterance')} of the units", where=missing, hint=f"{cuts}"
         )
     rows, without = [], []
-    for utt_id, sequence in zip(units.ids, sequences(units, dedup=dedup), strict=True):
+    for utt_id, start, end in zip(units.ids, units.offsets[:-1], units.offsets[1:], strict=True):
         values = _values(found[utt_id], config)
         if values:
-            rows.append(Row(utt_id, sequence, values))
+            rows.append(Row(utt_id, tuple(units.units[start:end].tolist()), values))
         else:
             without.append(utt_id)
     fields = ", ".join(f"`{name}`" for name in config.label)

@@ -16,11 +16,11 @@ from torch.utils.hooks import RemovableHandle
 
 from speechkit.models.ulm import Padded, UnitLm
 from speechkit.nn.injection import Columns, Injection, LayerInjection, LowRank, Prompt
-from speechkit.nn.transformer import Attention, Layer, Transformer
+from speechkit.nn.transformer import Attention, Transformer
 from speechkit.prompt.config import FullConfig, HeadConfig, LoraConfig, MethodConfig, PromptConfig
 
 Tensors = dict[str, Tensor]
-SEPARATOR = "separator"
+SEPARATOR, METHOD_PREFIX = "separator", "method."
 _MAX_REAL_UNITS = 500
 
 
@@ -113,9 +113,12 @@ def real_columns(lm: UnitLm, sources: Sequence[tuple[int, ...]], config: PromptC
 
         return layer.register_forward_pre_hook(keep)
 
-    handles = [listen(name, layer.attention) for name, stack in transformers_of(lm).items() for layer in stack.layers]
+    stacks = transformers_of(lm).items()
+    attentions = [(name, module) for name, stack in stacks for module in stack.modules() if type(module) is Attention]
+    handles = [listen(name, module) for name, module in attentions]
     try:
-        units = torch.tensor([unit for source in sources for unit in source][:_MAX_REAL_UNITS])[None]
+        most = min(_MAX_REAL_UNITS, lm.config.max_positions - 3)  # with the end and the separator
+        units = torch.tensor([unit for source in sources for unit in source][:most])[None]
         lm.states(Padded(units, torch.tensor([units.shape[1]])), Padded(units[:, :0], torch.tensor([0])))
     finally:
         for handle in handles:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from speechkit.audio.features import padding_mask
 from speechkit.data.batch import IGNORED_LABEL, Load
 from speechkit.models.loss import Loss
 from speechkit.models.ulm import Padded, UnitLm, padded
@@ -22,7 +24,7 @@ from speechkit.prompt.verbalizer import LabelMap, Verbalizer
 _MULTIPLE = 8  # padded lengths are multiples: the same utterance has the same bits in more batches
 
 
-@dataclass(frozen=True)
+@dataclass
 class PromptBatch:
     """Padded examples.
 
@@ -54,11 +56,12 @@ class PromptBatch:
 
 def collate(examples: Sequence[Example]) -> PromptBatch:
     """A batch of examples in the order given."""
-    labels = padded([example.labels for example in examples], fill=IGNORED_LABEL)
+    labels_BU, num_labels_B = padded([example.labels for example in examples])
+    labels_BU = labels_BU.masked_fill(~padding_mask(num_labels_B, labels_BU.shape[1]), IGNORED_LABEL)
     source = padded([example.units for example in examples])
     width = -source.tokens_BT.shape[1] % _MULTIPLE
     source = Padded(nn.functional.pad(source.tokens_BT, (0, width)), source.lengths_B)
-    return PromptBatch([example.utt_id for example in examples], source, labels.tokens_BT, labels.lengths_B)
+    return PromptBatch([example.utt_id for example in examples], source, labels_BU, num_labels_B)
 
 
 class PromptedLm(nn.Module):
@@ -80,6 +83,11 @@ class PromptedLm(nn.Module):
     def lm(self) -> UnitLm:
         """The language model that reads: the frozen one, or the tuned copy."""
         return self._frozen[0] if self.tuned is None else self.tuned
+
+    def to(self, *args: Any, **kwargs: Any) -> PromptedLm:
+        """Move to another device, the frozen language model, too."""
+        self._frozen[0].to(*args, **kwargs)
+        return super().to(*args, **kwargs)
 
     def prompt(self) -> Prompt:
         """The prompt, one row for all examples."""

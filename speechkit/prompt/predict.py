@@ -10,6 +10,7 @@ import torch
 from speechkit.prompt.config import PredictConfig
 from speechkit.prompt.examples import Example
 from speechkit.prompt.model import PromptBatch, PromptedLm, collate
+from speechkit.prompt.search import Found, search_labels
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ def predict(model: PromptedLm, examples: Sequence[Example], config: PredictConfi
     found: list[Prediction | None] = [None] * len(examples)
     for numbers in by_length(examples, config.batch_size):
         batch = collate([replace(examples[number], labels=()) for number in numbers]).to(_device_of(model))
-        labels, log_probs = (
-            _classes(model, batch) if model.task.config.kind == "classification" else _search(model, batch, config)
-        )
-        for number, own, log_prob in zip(numbers, labels, log_probs, strict=True):
-            found[number] = Prediction(examples[number].utt_id, tuple(own), log_prob)
+        if model.task.config.kind == "classification":
+            found_rows = _classes(model, batch)
+        else:
+            found_rows = search_labels(model, batch, beam_size=config.beam_size, max_labels=config.max_labels)
+        for number, own in zip(numbers, found_rows, strict=True):
+            found[number] = Prediction(examples[number].utt_id, own.labels, own.log_prob)
     return [prediction for prediction in found if prediction is not None]
 
 
@@ -45,10 +47,6 @@ def _device_of(model: PromptedLm) -> torch.device:
     return model.lm.embedding.weight.device
 
 
-def _classes(model: PromptedLm, batch: PromptBatch) -> tuple[list[list[int]], list[float]]:
+def _classes(model: PromptedLm, batch: PromptBatch) -> list[Found]:
     log_probs_B, labels_B = model.log_probs(batch)[:, 0].max(-1)
-    return [[label] for label in labels_B.tolist()], log_probs_B.tolist()
-
-
-def _search(model: PromptedLm, batch: PromptBatch, config: PredictConfig) -> tuple[list[list[int]], list[float]]:
-    raise NotImplementedError
+    return [Found((label,), log_prob) for label, log_prob in zip(labels_B.tolist(), log_probs_B.tolist(), strict=True)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from speechkit.models.ulm import UnitLm
 
 FIXED: tuple[VerbalizerKind, ...] = ("freq", "random", "mi")
+_ROWS = 16
 _WIDTH = 16  # label columns come in such groups: a sum over them has the same bits however many are padding
 
 
@@ -164,8 +165,15 @@ def label_log_probs(states_BD: Tensor, lm: UnitLm, readout: Readout) -> Tensor:
     states_BUD = states_BD if states_BD.ndim == 3 else states_BD[:, None]
     scores_BUL = readout.bias_BL[:, None]
     if readout.logit_weight_BVL is not None:
-        scores_BUL = scores_BUL + torch.matmul(lm.logits(states_BUD), readout.logit_weight_BVL)
+        scores_BUL = scores_BUL + torch.matmul(_logits(states_BUD, lm), readout.logit_weight_BVL)
     if readout.state_weight_BDL is not None:
         scores_BUL = scores_BUL + torch.matmul(states_BUD, readout.state_weight_BDL)
     log_probs_BUL = scores_BUL.log_softmax(-1)
     return log_probs_BUL if states_BD.ndim == 3 else log_probs_BUL[:, 0]
+
+
+def _logits(states_BUD: Tensor, lm: UnitLm) -> Tensor:
+    """Logits that do not depend on how many rows there are: products of few rows are rounded in another way."""
+    flat_ND = states_BUD.flatten(0, 1)
+    padded_ND = nn.functional.pad(flat_ND, (0, 0, 0, -len(flat_ND) % _ROWS))
+    return lm.logits(padded_ND)[: len(flat_ND)].view(*states_BUD.shape[:2], -1)
