@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from speechkit.audio.features import padding_mask
+from speechkit.data.unit_batch import UnitBatch, pad
 from speechkit.models.config import UlmConfig
 from speechkit.models.loss import Loss
+from speechkit.models.table import WEIGHTS_FILE
 from speechkit.models.ulm_examples import IGNORED, Pair, draw_pairs
+from speechkit.models.ulm_folder import load_weights, read_about
 from speechkit.nn.cache import Cache, Memory, select_rows, without_columns
 from speechkit.nn.injection import Injection, Prompt
 from speechkit.nn.transformer import Transformer
@@ -29,15 +33,6 @@ class Padded(NamedTuple):
 
     tokens_BT: Tensor
     lengths_B: Tensor
-
-
-@dataclass(frozen=True)
-class UnitBatch:
-    """Units of some utterances, padded behind."""
-
-    tokens_BT: Tensor
-    lengths_B: Tensor
-    utt_ids: tuple[str, ...]
 
 
 @dataclass
@@ -175,7 +170,8 @@ class UnitLm(nn.Module):
     def _loss_of(self, pairs: Sequence[Pair]) -> Loss:
         device = self.embedding.weight.device
         read = padded([pair.read for pair in pairs], device)
-        goal_BT = padded([pair.goal for pair in pairs], device, fill=IGNORED).tokens_BT
+        goal_BT = padded([pair.goal for pair in pairs], device).tokens_BT
+        goal_BT = goal_BT.masked_fill(~padding_mask(read.lengths_B, goal_BT.shape[1]), IGNORED)
         memory = None
         if self.encoder is not None:
             memory = self._encode(padded([pair.source for pair in pairs], device), Prompt())
@@ -219,12 +215,10 @@ class UnitLm(nn.Module):
         return Padded(torch.full_like(like_B, self.sep_id)[:, None], torch.ones_like(like_B))
 
 
-def padded(rows: Sequence[Sequence[int]], device: torch.device | None = None, *, fill: int = 0) -> Padded:
+def padded(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Padded:
     """Sequences as tensors."""
-    lengths_B = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=device)
-    size = max(map(len, rows), default=0)
-    lists = [[*row, *[fill] * (size - len(row))] for row in rows]
-    return Padded(torch.tensor(lists, dtype=torch.int64, device=device).view(len(rows), size), lengths_B)
+    tokens_BT, lengths_B = pad(rows)
+    return Padded(tokens_BT.to(device), lengths_B.to(device))
 
 
 def join(parts: Sequence[Padded]) -> Padded:
@@ -241,3 +235,16 @@ def join(parts: Sequence[Padded]) -> Padded:
         tokens_BT.scatter_(1, places_BT.masked_fill(~is_token_BT, width), part.tokens_BT)
         begins_B = begins_B + part.lengths_B
     return Padded(tokens_BT[:, :width], lengths_B)
+
+
+def load_ulm(folder: Path) -> tuple[UnitLm, dict[str, Any]]:
+    """The model of a folder, in eval mode on the CPU, and what it was made with (see `ulm_folder`).
+
+    Raises:
+        SpeechkitError: the folder is unfinished or damaged, or the model is worse than a bigram model.
+    """
+    config, about = read_about(folder)
+    with torch.device("meta"):  # no memory and no random numbers for weights that are read anyway
+        lm = UnitLm(config, num_units=about["num_units"])
+    load_weights(lm, folder / WEIGHTS_FILE)
+    return lm.eval(), about

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from speechkit.data.unit_batch import UnitBatch
 from speechkit.models.config import UlmConfig
-from speechkit.models.ulm import Padded, State, UnitBatch, UnitLm, join, padded
+from speechkit.models.ulm import Padded, State, UnitLm, join, padded
 from speechkit.models.ulm_examples import IGNORED, draw_pairs, masked
 from speechkit.nn.injection import Columns, Injection, LayerInjection, LowRank, Prompt
 from speechkit.rng import rng
@@ -81,17 +82,18 @@ def test_a_padded_batch_gives_what_single_utterances_give(kind: str, is_prompted
     for row, (source, target) in enumerate(zip(SOURCES, TARGETS, strict=True)):
         own = rows_of(prompt, [row]) if prompt else None
         alone = lm.states(padded([source]), padded([target]), own)
-        assert alone.shape == (1, len(target) + 1, DIM)
-        assert torch.allclose(states[row, : len(target) + 1], alone[0], atol=1e-5)
+        assert alone.shape == (1, max(1, len(target)) + 1, DIM)
+        assert torch.allclose(states[row, : len(target) + 1], alone[0, : len(target) + 1], atol=1e-5)
         alone = lm.lm_states(*padded([source]), own)
-        assert torch.allclose(plain[row, : len(source) + 1], alone[0], atol=1e-5)
+        assert torch.allclose(plain[row, : len(source) + 1], alone[0, : len(source) + 1], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_stands_in_the_padding_does_not_count(kind: str) -> None:
     lm = make(kind)
     source, target = padded(SOURCES), padded(TARGETS)
-    other = Padded(padded(SOURCES, fill=6).tokens_BT, source.lengths_B)
+    other_BT = torch.tensor([[*row, *[6] * (5 - len(row))] for row in SOURCES])
+    other = Padded(other_BT, source.lengths_B)
     for row, size in enumerate(map(len, TARGETS)):
         assert torch.equal(lm.states(source, target)[row, : size + 1], lm.states(other, target)[row, : size + 1])
 
@@ -189,7 +191,7 @@ def test_nats_are_those_of_the_softmax_over_units_and_end() -> None:
         expected = [-logits[t, : K + 1].log_softmax(0)[goal] for t, goal in enumerate([*units, END])]
         assert torch.allclose(nats[row, : len(expected)], torch.stack(expected), atol=1e-5)
     assert nats[1, 2] == 0
-    loss = lm.loss(UnitBatch(*padded(rows), ("a", "b")), progress=0.0)
+    loss = lm.loss(UnitBatch(["a", "b"], *padded(rows)), progress=0.0)
     assert torch.allclose(loss.total, nats.sum() / 5)
 
 
@@ -248,7 +250,7 @@ def test_training_follows_torchs_seed_and_lowers_the_loss(kind: str) -> None:
     lm = make(kind, readout_share=0.3)
     lm.train()
     chain = [[(start + step) % K for step in range(6)] for start in range(K)]
-    batch = UnitBatch(*padded(chain), tuple(f"u{n}" for n in range(K)))
+    batch = UnitBatch([f"u{n}" for n in range(K)], *padded(chain))
     optimizer = torch.optim.Adam(lm.parameters(), lr=1e-2)
     seen: list[float] = []
     for step in range(NUM_STEPS):
@@ -269,5 +271,5 @@ def test_training_follows_torchs_seed_and_lowers_the_loss(kind: str) -> None:
 def test_the_untrained_model_knows_nothing() -> None:
     lm = make(dim=64, num_layers=4)
     rows = [rng(0, n).integers(0, K, 50).tolist() for n in range(8)]
-    mean = lm.loss(UnitBatch(*padded(rows), tuple("abcdefgh")), progress=0).total
+    mean = lm.loss(UnitBatch(list("abcdefgh"), *padded(rows)), progress=0).total
     assert abs(float(mean.detach()) - math.log(K + 1)) < 0.5

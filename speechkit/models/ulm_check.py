@@ -1,0 +1,124 @@
+"""Do a unit language model and units belong together, and has the model learned them?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from speechkit import log
+from speechkit.errors import SpeechkitError
+from speechkit.models.ulm import UnitLm, padded
+from speechkit.rng import rng
+from speechkit.text.bigram import cross_validated_nats
+
+_MAX_PADDED = 16_384  # tokens of a batch
+
+
+class Units(Protocol):
+    """What is needed of a `units.unit_file.UnitSet`."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Utterance ids (U,)."""
+        ...
+
+    @property
+    def units(self) -> Any:
+        """int32 (N,), utterances behind each other."""
+        ...
+
+    @property
+    def runs(self) -> Any:
+        """int32 (N,), frames of each unit."""
+        ...
+
+    @property
+    def offsets(self) -> Any:
+        """int64 (U + 1,), where they begin."""
+        ...
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The content of units.json."""
+        ...
+
+
+def check_ulm(ulm: tuple[UnitLm, dict[str, Any]], units: Units, *, max_units: int = 20_000) -> dict[str, float]:
+    """Refuse units that the model does not know, and a model that does not know these units.
+
+    Args:
+        units: of utterances that the model was not trained on.
+        max_units: how many of them are looked at, utterances drawn at random; 0: only whether they belong together.
+    Returns:
+        `nats` per unit or end by the model, `bigram_nats` by bigram models in five-fold cross-validation of the same
+        utterances; nothing where max_units is 0 or there is only one utterance.
+    Raises:
+        SpeechkitError: another codebook, number of units or rate; more nats than the bigram models.
+    """
+    lm, about = ulm
+    _check_match(about, units)
+    order = rng(0, "check_ulm").permutation(len(units.ids))
+    sizes = np.diff(units.offsets)[order]
+    chosen = np.sort(order[np.cumsum(sizes) - sizes < max_units])
+    if len(chosen) < 2:
+        return {}
+    rows = [_as_learned(units, int(number), dedup=about["dedup"]) for number in chosen]
+    found = {"nats": mean_nats(lm, rows), "bigram_nats": cross_validated_nats(rows, num_symbols=lm.num_units)}
+    if not found["nats"] < found["bigram_nats"]:
+        raise SpeechkitError(
+            "the unit language model knows these units less well than a bigram model does",
+            where=f"{found['nats']:.3f} nats per unit of {len(rows)} utterances, bigram {found['bigram_nats']:.3f}",
+            expected="units of the same codebook and kind of speech as in its training",
+            hint="were its weights loaded, are the rows of its units in the order of the codebook?",
+        )
+    return found
+
+
+def _as_learned(units: Units, number: int, *, dedup: bool | None) -> list[int]:
+    """The units of an utterance, merged or frame by frame as the model has learned them."""
+    part = slice(units.offsets[number], units.offsets[number + 1])
+    own = units.units[part]
+    if dedup is None:
+        return own.tolist()  # type: ignore[no-any-return]
+    frames = np.repeat(own, units.runs[part])
+    return frames[np.append(True, frames[1:] != frames[:-1])].tolist() if dedup else frames.tolist()
+
+
+def mean_nats(lm: UnitLm, rows: Sequence[Sequence[int]]) -> float:
+    """Negative log-prob per unit or end."""
+    device = lm.embedding.weight.device
+    total, count, batch = 0.0, 0, list[Sequence[int]]()
+    for row in [*sorted(rows, key=len), None]:
+        if batch and (row is None or (len(batch) + 1) * (len(row) + 1) > _MAX_PADDED):
+            with torch.no_grad():
+                total += float(lm.nats(*padded(batch, device)).double().sum())
+            count, batch = count + sum(len(own) + 1 for own in batch), []
+        if row is not None:
+            batch.append(row)
+    return total / count
+
+
+def _check_match(about: dict[str, Any], units: Units) -> None:
+    own = units.about
+    pairs = [
+        ("units in the codebook", about["num_units"], own["k"]),
+        ("frames per second", about["frames_per_second"], own["frames_per_second"]),
+        ("sampling rate", about["sampling_rate"], own.get("sampling_rate")),
+        ("codebook", about["codebook"], own["codebook"]),
+    ]
+    faults = [
+        f"{name}: the model {str(wanted)[:12]}, the units {str(found)[:12]}"
+        for name, wanted, found in pairs
+        if wanted is not None and found is not None and wanted != found
+    ]
+    if faults:
+        raise SpeechkitError(
+            "the units are not those that the unit language model knows",
+            where=faults,
+            hint="encode the audio with the codebook of the model: speechkit units quantize --codebook DIR",
+        )
+    if about["codebook"] is None:
+        log.warn("the unit language model does not say of which codebook its units are")
