@@ -34,14 +34,17 @@ def train(
 ) -> None:
     """Train a model; killed at any step, the same command goes on from its last checkpoint.
 
+    A model of kind ulm is a language model of units: its CUTS are folders made by `units quantize`.
+
     Example: speechkit train conf/ctc.yaml --train data/train --dev data/dev --out exp/ctc --set optim.lr=1e-3
     """
     from speechkit.config import load_config
     from speechkit.config import show_config as show
     from speechkit.errors import ConfigError
-    from speechkit.train.config import TrainConfig
+    from speechkit.train.config import config_class
 
-    config = load_config(TrainConfig, conf, [*overrides, *["allow_overlap=true"] * allow_overlap])
+    overrides = [*overrides, *["allow_overlap=true"] * allow_overlap]
+    config = load_config(config_class(conf, overrides), conf, overrides)
     if show_config:
         print(show(config), end="")
         return

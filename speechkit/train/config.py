@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from speechkit.audio.config import AugmentConfig, FeatureConfig
-from speechkit.config import LATER, NEUTRAL, Config
+from speechkit.config import LATER, NEUTRAL, Config, load_config
 from speechkit.cutpaste.config import OnTheFlyConfig
-from speechkit.data.config_batch import BatchConfig, PackingConfig
-from speechkit.models.config import CtcConfig, ModelConfig
+from speechkit.data.config_batch import BatchConfig, PackingConfig, TokenBatchConfig
+from speechkit.models.config import CtcConfig, ModelConfig, UlmConfig
 
 
 class TokenizerConfig(Config):
@@ -95,3 +97,23 @@ class TrainConfig(LoopConfig):
     cutpaste: OnTheFlyConfig = Field(OnTheFlyConfig(), description="utterances pasted while training")
     convergence: ConvergenceConfig = Field(ConvergenceConfig(), description="verdict on the finished model")
     allow_overlap: bool = Field(False, description="train although the dev set overlaps with the training data")
+
+
+class UnitTrainConfig(LoopConfig):
+    """Everything that decides the training of a unit language model besides the units."""
+
+    batch: TokenBatchConfig = Field(TokenBatchConfig(), description="batches")
+    model: UlmConfig = Field(UlmConfig(), description="what is trained")
+    max_units: int = Field(512, ge=2, description="longer utterances are cut into pieces of at most so many units")
+
+
+class _Kind(Config):
+    """The one key that decides which other keys there are."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model: dict[str, Any] = Field({})
+
+
+def config_class(path: Path, overrides: Sequence[str]) -> type[TrainConfig] | type[UnitTrainConfig]:
+    """The configuration that fits `model.kind` of a file and its overrides."""
+    return UnitTrainConfig if load_config(_Kind, path, overrides).model.get("kind") == "ulm" else TrainConfig

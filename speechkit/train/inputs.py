@@ -104,6 +104,12 @@ def manifest_of(path: Path) -> Path:
     return path / CUTS_FILE if path.is_dir() else path
 
 
+def extra_inputs(config: TrainConfig) -> dict[str, Path]:
+    """What is read besides the manifests, by role."""
+    folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir, "cutpaste": config.cutpaste.plan}
+    return {role: Path(folder) for role, folder in folders.items() if folder is not None}
+
+
 def read_inputs(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, folder: Path) -> Inputs:
     """Read the manifests; leave the tokenizer and the list of infeasible utterances in `folder`.
 

@@ -25,35 +25,43 @@ from speechkit.models.table import WEIGHTS_FILE, check_device
 from speechkit.rng import derive_seed
 from speechkit.train.average import Average
 from speechkit.train.checkpoint import Position, load_checkpoint, save_checkpoint, save_tensors, share_state
-from speechkit.train.config import LoopConfig, TrainConfig
+from speechkit.train.config import LoopConfig, TrainConfig, UnitTrainConfig
 from speechkit.train.distributed import Packed, Team, join_team, note_requeue
-from speechkit.train.inputs import manifest_of, read_inputs
+from speechkit.train.inputs import extra_inputs, manifest_of, read_inputs
 from speechkit.train.material import Material, TrainBatch
 from speechkit.train.optim import learning_rate, make_optimizer, update
 from speechkit.train.progress import HISTORY_FILE, Meter, cut_history, stop_signals
+from speechkit.train.unit_inputs import read_units
 
 CHECKPOINTS = "checkpoints"
 _MAX_SKIPPED_IN_A_ROW = 10
 
 
-def run(config: TrainConfig, *, train: Sequence[Path], dev: Path | None, out: Path, force: bool = False) -> bool:
-    """Train a model on one or more manifests and publish it as `out`; True in the process that did so.
+def run(
+    config: TrainConfig | UnitTrainConfig, *, train: Sequence[Path], dev: Path | None, out: Path, force: bool = False
+) -> bool:
+    """Train a model on one or more manifests, or folders of units, and publish it; True in the process that did so.
 
     Raises:
         SpeechkitError: bad data, or the loss stopped being finite; Requeue: stopped by SIGTERM or SIGUSR1.
     """
-    inputs = {f"train{index}": manifest_of(path) for index, path in enumerate(train)}
+    is_speech = isinstance(config, TrainConfig)
+    inputs = {f"train{index}": manifest_of(path) if is_speech else path for index, path in enumerate(train)}
     if dev is not None:
-        inputs["dev"] = manifest_of(dev)
-    folders = {"noise": config.augment.noise_dir, "rir": config.augment.rir_dir, "cutpaste": config.cutpaste.plan}
-    extra = {role: Path(folder) for role, folder in folders.items() if folder is not None}
+        inputs["dev"] = manifest_of(dev) if is_speech else dev
+    extra = extra_inputs(config) if isinstance(config, TrainConfig) else {}
     check_device(config.device)
 
     with join_team(config) as team:
 
         def build(folder: Path) -> None:
             torch.set_num_threads(config.threads)
-            data = read_inputs(config, train=list(inputs.values())[: len(train)], dev=inputs.get("dev"), folder=folder)
+            sources = list(inputs.values())[: len(train)]
+            data: Material
+            if isinstance(config, TrainConfig):
+                data = read_inputs(config, train=sources, dev=inputs.get("dev"), folder=folder)
+            else:
+                data = read_units(config, train=sources, dev=inputs.get("dev"), folder=folder)
             Trainer(config, data, folder, team).train()
 
         def make(lead: Callable[[Path], None]) -> None:

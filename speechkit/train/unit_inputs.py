@@ -1,0 +1,148 @@
+"""The material of a unit language model: the units of untranscribed speech, in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from speechkit import log
+from speechkit.artifact import write_json
+from speechkit.data.plan import plan_epoch
+from speechkit.data.unit_batch import UnitBatch, pad
+from speechkit.errors import SpeechkitError, counted
+from speechkit.models.ulm import UnitLm
+from speechkit.rng import derive_seed
+from speechkit.train.config import UnitTrainConfig
+from speechkit.units.unit_file import UnitSet, load_units
+
+ULM_FILE, IDS_FILE = "ulm.json", "training_ids.txt"
+ABOUT_KEYS = ("codebook", "frames_per_second", "first_centre_seconds", "sampling_rate", "dedup")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Units of an utterance, or of a part of a long one."""
+
+    utt_id: str
+    units: tuple[int, ...]
+
+
+@dataclass
+class UnitInputs:
+    """Pieces to train on and to look at; all of one codebook."""
+
+    config: UnitTrainConfig
+    num_units: int
+    train: list[Piece]
+    dev: list[Piece]
+
+    def make_model(self) -> nn.Module:
+        """The untrained model."""
+        return UnitLm(self.config.model, num_units=self.num_units)
+
+    def epoch(self, epoch: int) -> list[Piece]:
+        """All pieces, in the same order in every epoch."""
+        return self.train
+
+    def sizes(self, pieces: Sequence[Piece], epoch: int) -> np.ndarray:
+        """Tokens of each piece (N,), with its end and, where there are any, a read-out."""
+        model = self.config.model
+        extra = 2 + model.readout_units if model.readout_share else 1
+        return np.array([len(piece.units) + extra for piece in pieces], float)
+
+    def largest(self) -> np.ndarray:
+        """Tokens of each piece (N,)."""
+        return self.sizes(self.train, 0)
+
+    def make_batch(self, pieces: Sequence[Piece], epoch: int) -> UnitBatch:
+        """Padded pieces; what the model makes of them is drawn in its loss."""
+        return batch_of(pieces)
+
+    def describe(self) -> str:
+        """Units in all."""
+        return f"{sum(len(piece.units) for piece in self.train)} units"
+
+    def look(self, model: nn.Module, device: torch.device) -> tuple[str, dict[str, Any]] | None:
+        """Cross-entropy of the held-out units."""
+        if not self.dev:
+            return None
+        nats = nats_per_token(model, self.dev, self.config, device)
+        return f"{nats:.3f} nats per unit", {"nats_per_unit": round(nats, 4)}
+
+    def verdict(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
+        """How much was read."""
+        return {"num_units": self.num_units, "training_units": sum(len(piece.units) for piece in self.train)}
+
+
+def batch_of(pieces: Sequence[Piece]) -> UnitBatch:
+    """Padded pieces."""
+    return UnitBatch([piece.utt_id for piece in pieces], *pad([piece.units for piece in pieces]))
+
+
+@torch.no_grad()
+def nats_per_token(model: nn.Module, pieces: Sequence[Piece], config: UnitTrainConfig, device: torch.device) -> float:
+    """Mean loss over units and ends; the model is in eval mode."""
+    sizes = np.array([len(piece.units) + 1.0 for piece in pieces])
+    total = 0.0
+    for part in plan_epoch(sizes, config.batch, seed=0, epoch=0):
+        torch.manual_seed(derive_seed(config.seed, "look", int(part[0]), bits=63))
+        batch = batch_of([pieces[i] for i in part]).to(device)
+        loss = model.loss(batch, progress=1.0)  # type: ignore[operator]
+        total += float(loss.total) * float(sizes[part].sum())
+    return total / float(sizes.sum())
+
+
+def read_units(config: UnitTrainConfig, *, train: Sequence[Path], dev: Path | None, folder: Path) -> UnitInputs:
+    """Read the units; leave in `folder` what they are units of, and whose.
+
+    Raises:
+        SpeechkitError: a folder is no units folder, sets are of different codebooks, or ids are shared.
+    """
+    sets = [load_units(path) for path in train]
+    held_out = [load_units(dev)] if dev is not None else []
+    for path, own in zip([*train, dev], [*sets, *held_out], strict=False):
+        _check_same(sets[0], own, str(path))
+    ids = [utt_id for own in sets for utt_id in own.ids]
+    shared = len(ids) - len(set(ids)) + len(set(ids) & {utt_id for own in held_out for utt_id in own.ids})
+    if shared:
+        raise SpeechkitError(
+            f"the unit folders share {counted(shared, 'utterance id')}", hint="no utterance may be in two of them"
+        )
+    pieces = [piece for own in sets for piece in pieces_of(own, config.max_units)]
+    cut = len(pieces) - len(ids)
+    if cut:
+        log.info(f"long utterances were cut into {counted(cut, 'more piece')} of at most {config.max_units} units")
+    dev_pieces = [piece for own in held_out for piece in pieces_of(own, config.max_units)]
+    about = {key: sets[0].about.get(key) for key in ABOUT_KEYS}
+    write_json(
+        folder / ULM_FILE, {"num_units": sets[0].k, **about, "num_training_units": sum(len(p.units) for p in pieces)}
+    )
+    (folder / IDS_FILE).write_text("".join(f"{utt_id}\n" for utt_id in ids), encoding="utf-8")
+    return UnitInputs(config, sets[0].k, pieces, dev_pieces)
+
+
+def pieces_of(units: UnitSet, max_units: int) -> list[Piece]:
+    """Each utterance in as few pieces of about the same length as the limit allows."""
+    pieces = []
+    for utt_id, start, end in zip(units.ids, units.offsets[:-1], units.offsets[1:], strict=True):
+        parts = np.array_split(units.units[start:end], -(-(end - start) // max_units))
+        pieces += [
+            Piece(utt_id if len(parts) == 1 else f"{utt_id}#{k}", tuple(part.tolist())) for k, part in enumerate(parts)
+        ]
+    return pieces
+
+
+def _check_same(first: UnitSet, own: UnitSet, where: str) -> None:
+    for key in ("codebook", "k", "frames_per_second", "dedup"):
+        if first.about.get(key) != own.about.get(key):
+            raise SpeechkitError(
+                f"the units differ in `{key}`: {own.about.get(key)!r:.20} and {first.about.get(key)!r:.20}",
+                where=where,
+                hint="encode all audio with one codebook and the same --dedup",
+            )
