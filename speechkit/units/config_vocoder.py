@@ -21,7 +21,7 @@ class VocoderConfig(Config):
     num_mels: int = Field(64, ge=8, le=256, description="mel bands")
     frame_ms: float = Field(32.0, gt=0, description="length of the Hann window; at least twice the hop")
     max_hop_ms: float = Field(10.0, gt=0, description="units that last longer get more than one frame each")
-    num_steps: int = Field(400, ge=1, description="updates")
+    num_steps: int = Field(360, ge=1, description="updates")
     batch_frames: int = Field(3000, ge=1, description="frames in a batch, padding included")
     segment_frames: int = Field(400, ge=20, description="longer utterances are learned in pieces of this length")
     lr: float = Field(
