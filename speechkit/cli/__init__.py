@@ -19,7 +19,22 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from speechkit import __version__, log
-from speechkit.cli import align, audit, cutpaste, data, decode, doctor, job, recipe, report, score, text, train, units
+from speechkit.cli import (
+    align,
+    audit,
+    cutpaste,
+    data,
+    decode,
+    doctor,
+    job,
+    prompt,
+    recipe,
+    report,
+    score,
+    text,
+    train,
+    units,
+)
 from speechkit.errors import EXIT_BUG, EXIT_INTERRUPTED, SpeechkitError
 
 app = typer.Typer(
@@ -30,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for _group in (data, align, cutpaste, text, score, audit, units, job, recipe):
+for _group in (data, align, cutpaste, text, score, audit, units, prompt, job, recipe):
     app.add_typer(_group.app)
 train.register(app)
 decode.register(app)

@@ -20,6 +20,7 @@ from speechkit.nn.injection import Prompt
 from speechkit.prompt.config import FullConfig
 from speechkit.prompt.methods import make_prompt, stacks_of
 from speechkit.prompt.model import PromptBatch
+from speechkit.prompt.search import Outputs
 from speechkit.prompt.tasks import Task
 from speechkit.prompt.trained import TrainedPrompt, check_about, read_tensors, restore
 from speechkit.prompt.verbalizer import Readout, label_log_probs
@@ -42,6 +43,12 @@ class RowVerbalizer(NamedTuple):
     def token_of(self, labels_B: Tensor) -> Tensor:
         """The tokens that the language model reads after these labels."""
         return self.tokens_BL.gather(1, labels_B[:, None])[:, 0]
+
+    def select(self, rows_N: Tensor) -> RowVerbalizer:
+        """Those of some rows."""
+        logit_weight, state_weight, bias_BL = self.readout
+        weights = [None if weight is None else weight[rows_N] for weight in (logit_weight, state_weight)]
+        return RowVerbalizer(Readout(weights[0], weights[1], bias_BL[rows_N]), self.tokens_BL[rows_N])
 
 
 class Bank:
@@ -76,15 +83,44 @@ class Bank:
 
     def verbalizer(self, tasks_B: Tensor) -> RowVerbalizer:
         """How the labels of each example are read."""
-        parts = [None if part is None else part[tasks_B] for part in self.readout]
-        assert parts[2] is not None
-        return RowVerbalizer(Readout(parts[0], parts[1], parts[2]), self.tokens_NL[tasks_B])
+        return RowVerbalizer(self.readout, self.tokens_NL).select(tasks_B)
 
     def log_probs(self, source: Padded, tasks_B: Tensor) -> Tensor:
         """Log-probs (B, L) of the first label of each example, as a prompt alone gives them, padded with -inf."""
         nothing = Padded(source.tokens_BT[:, :0], torch.zeros_like(source.lengths_B))
         states_BUD = self.lm.states(source, nothing, self.prompt(tasks_B))
         return self.verbalizer(tasks_B)(states_BUD[:, 0], self.lm)
+
+    def outputs(self, tasks_B: Tensor, *, max_labels: int) -> Outputs:
+        """For a search of sequences, or of slots of which all these tasks have as many; the end is the last column."""
+        tasks = [self.tasks[number] for number in tasks_B.tolist()]
+        verbalizer = self.verbalizer(tasks_B)
+        width, is_sequence = self.tokens_NL.shape[1], tasks[0].is_sequence
+        ends_B = torch.tensor([task.end_label for task in tasks])
+
+        def log_probs(states_ND: Tensor, owner_N: Tensor) -> Tensor:
+            found_NL = verbalizer.select(owner_N)(states_ND, self.lm)
+            if not is_sequence:
+                return found_NL
+            ends_N1 = ends_B[owner_N, None]
+            return torch.cat([found_NL.scatter(1, ends_N1, -torch.inf), found_NL.gather(1, ends_N1)], 1)
+
+        return Outputs(
+            log_probs,
+            lambda labels_N, owner_N: verbalizer.select(owner_N).token_of(labels_N),
+            end_label=width if is_sequence else None,
+            num_places=tasks[0].num_slots or max_labels,
+            masks=(None,) if is_sequence else tuple(_masks(tasks, width)),
+        )
+
+
+def _masks(tasks: Sequence[Task], width: int) -> Tensor:
+    """What may stand at each place of slots, (U, B, L)."""
+    masks_UBL = torch.full((len(tasks[0].slots), len(tasks), width), -torch.inf)
+    for row, task in enumerate(tasks):
+        for place in range(len(task.slots)):
+            masks_UBL[place, row, list(task.allowed(place))] = 0.0
+    return masks_UBL
 
 
 def save_bank(prompts: Sequence[TrainedPrompt], folder: Path) -> None:

@@ -173,3 +173,4 @@ class EvalConfig(Config):
         description="bag of units with a linear SVM, pooled states with logistic regression; head only, low-rank "
         "updates, full fine-tuning, and the first method on an untrained language model",
     )
+    allow_overlap: bool = Field(False, description="go on when the test set overlaps with training data")

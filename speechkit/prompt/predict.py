@@ -1,16 +1,18 @@
-"""Labels of utterances under a prompt."""
+"""Labels of utterances under a prompt, or under many of a bank in mixed batches."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
+from speechkit.prompt.bank import Bank
 from speechkit.prompt.config import PredictConfig
 from speechkit.prompt.examples import Example
 from speechkit.prompt.model import PromptBatch, PromptedLm, collate
-from speechkit.prompt.search import Found, search_labels
+from speechkit.prompt.search import Found, search, search_labels
 
 
 @dataclass(frozen=True)
@@ -31,22 +33,44 @@ def by_length(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
 @torch.no_grad()
 def predict(model: PromptedLm, examples: Sequence[Example], config: PredictConfig) -> list[Prediction]:
     """The likeliest labels of each example, in the order given; the model is in eval mode."""
-    found: list[Prediction | None] = [None] * len(examples)
+    found: dict[int, Prediction] = {}
     for numbers in by_length(examples, config.batch_size):
-        batch = collate([replace(examples[number], labels=()) for number in numbers]).to(_device_of(model))
+        batch = _batch(examples, numbers).to(model.lm.embedding.weight.device)
         if model.task.config.kind == "classification":
-            found_rows = _classes(model, batch)
+            rows = _best(model.log_probs(batch)[:, 0])
         else:
-            found_rows = search_labels(model, batch, beam_size=config.beam_size, max_labels=config.max_labels)
-        for number, own in zip(numbers, found_rows, strict=True):
-            found[number] = Prediction(examples[number].utt_id, own.labels, own.log_prob)
-    return [prediction for prediction in found if prediction is not None]
+            rows = search_labels(model, batch, beam_size=config.beam_size, max_labels=config.max_labels)
+        found |= {k: Prediction(examples[k].utt_id, *row) for k, row in zip(numbers, rows, strict=True)}
+    return [found[number] for number in range(len(examples))]
 
 
-def _device_of(model: PromptedLm) -> torch.device:
-    return model.lm.embedding.weight.device
+@torch.no_grad()
+def predict_bank(
+    bank: Bank, examples: Sequence[Example], tasks: Sequence[int], config: PredictConfig
+) -> list[Prediction]:
+    """The likeliest labels of each example under the task of its own, whose number stands in `tasks`."""
+    groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for number, task in enumerate(tasks):
+        groups[(bank.tasks[task].config.kind, bank.tasks[task].num_slots)].append(number)
+    found: dict[int, Prediction] = {}
+    for (kind, _), members in groups.items():
+        own = [examples[number] for number in members]
+        for places in by_length(own, config.batch_size):
+            numbers = [members[place] for place in places]
+            batch, tasks_B = _batch(examples, numbers), torch.tensor([tasks[number] for number in numbers])
+            if kind == "classification":
+                rows = _best(bank.log_probs(batch.source, tasks_B))
+            else:
+                outputs = bank.outputs(tasks_B, max_labels=config.max_labels)
+                rows = search(bank.lm, batch.source, bank.prompt(tasks_B), outputs, beam_size=config.beam_size)
+            found |= {k: Prediction(examples[k].utt_id, *row) for k, row in zip(numbers, rows, strict=True)}
+    return [found[number] for number in range(len(examples))]
 
 
-def _classes(model: PromptedLm, batch: PromptBatch) -> list[Found]:
-    log_probs_B, labels_B = model.log_probs(batch)[:, 0].max(-1)
+def _batch(examples: Sequence[Example], numbers: Sequence[int]) -> PromptBatch:
+    return collate([replace(examples[number], labels=()) for number in numbers])
+
+
+def _best(log_probs_BL: torch.Tensor) -> list[Found]:
+    log_probs_B, labels_B = log_probs_BL.max(-1)
     return [Found((label,), log_prob) for label, log_prob in zip(labels_B.tolist(), log_probs_B.tolist(), strict=True)]
