@@ -14,9 +14,9 @@ import lzma
 import pickle
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class _Dtype(Shell):
     def dtype(self) -> np.dtype[Any]:
         """The same as a dtype of numbers."""
         if self.code not in _TYPES:
-            raise _Refused(f"an array of type `{self.code:.20}`")
+            raise Refused(f"an array of type `{self.code:.20}`")
         return np.dtype(self.order + self.code)
 
 
@@ -79,17 +79,17 @@ class _Array(Shell):
         """The same as an array."""
         _, shape, dtype, is_fortran, data = self.state
         if not isinstance(data, bytes | bytearray):
-            raise _Refused("an array of objects")
+            raise Refused("an array of objects")
         return _array_of(data, shape, dtype, "F" if is_fortran else "C")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """What was found and is not read."""
 
 
 def _array_of(data: bytes | bytearray, shape: Any, dtype: Any, order: Any) -> np.ndarray:
     if not isinstance(dtype, _Dtype) or not all(type(size) is int and 0 <= size <= MAX_BYTES for size in shape):
-        raise _Refused("an array without a plain type and shape")
+        raise Refused("an array without a plain type and shape")
     return np.frombuffer(data, dtype.dtype()).reshape(shape, order="F" if order == "F" else "C").copy()
 
 
@@ -101,14 +101,14 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
 
 def _bytes(*content: Any) -> bytes:
     if content and not isinstance(content[0], bytes | bytearray):
-        raise _Refused("bytes made of something else")  # bytes(10**10) would fill the memory
+        raise Refused("bytes made of something else")  # bytes(10**10) would fill the memory
     return bytes(*content[:1])
 
 
 def _encode(text: str, encoding: str) -> bytes:
     # how old protocols write bytes
     if encoding != "latin1":
-        raise _Refused(f"text in the encoding `{encoding:.20}`")
+        raise Refused(f"text in the encoding `{encoding:.20}`")
     return text.encode("latin1")
 
 
@@ -129,30 +129,32 @@ def _known() -> dict[str, Any]:
     return table
 
 
-_KNOWN = _known()
+KNOWN = _known()
 _BUILD: Callable[[Any], None] = pickle._Unpickler.dispatch[pickle.BUILD[0]]
 
 
-class _Reader(pickle._Unpickler):
+class Reader(pickle._Unpickler):
     """Python's own unpickler with a closed list of names, and joblib's arrays."""
+
+    known: ClassVar[Mapping[str, Any]] = KNOWN
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
     stack: list[Any]
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
         self._source = stream
 
     def find_class(self, module: str, name: str) -> Any:
-        """The shell for a name.  Raises: _Refused: the name is not on the list."""
-        answer = _KNOWN.get(f"{module}.{name}")
+        """The shell for a name.  Raises: Refused: the name is not on the list."""
+        answer = self.known.get(f"{module}.{name}")
         if answer is None:
-            raise _Refused(f"the name `{module}.{name}`")
+            raise Refused(f"the name `{module}.{name}`")
         return answer
 
     def persistent_load(self, pid: object) -> Any:
         """Nothing lies outside the file."""
-        raise _Refused("a reference to something outside the file")
+        raise Refused("a reference to something outside the file")
 
     def _build(self) -> None:
         _BUILD(self)
@@ -165,13 +167,20 @@ class _Reader(pickle._Unpickler):
     def _read_joblib(self, state: dict[str, Any]) -> np.ndarray:
         shape, dtype = state["shape"], state["dtype"]
         if not isinstance(dtype, _Dtype):
-            raise _Refused("an array without a plain type and shape")
+            raise Refused("an array without a plain type and shape")
         if state.get("numpy_array_alignment_bytes") is not None:
             self._source.read(self._source.read(1)[0])
         size = int(np.prod([int(side) for side in shape], dtype=object)) * dtype.dtype().itemsize
         if not 0 <= size <= MAX_BYTES:
-            raise _Refused(f"an array of {size} bytes")
+            raise Refused(f"an array of {size} bytes")
         return _array_of(self._source.read(size), shape, dtype, state["order"])
+
+
+# what Python's unpickler answers to damage
+UNSOUND = (
+    *(pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, MemoryError),
+    *(struct.error, OverflowError, AssertionError, UnicodeError, RecursionError),
+)
 
 
 def read_pickle(path: Path) -> dict[str, np.ndarray]:
@@ -182,20 +191,17 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
     """
     cure = "where you trust the file: numpy.save('centres.npy', kmeans.cluster_centers_), and import that"
     try:
-        top = _Reader(io.BytesIO(_unpacked(path))).load()
+        top = Reader(io.BytesIO(_unpacked(path))).load()
         found = top.state if isinstance(top, Shell) and not isinstance(top, _Array) else top
         fields = found if isinstance(found, dict) else {"array": found}
         arrays = {str(name): value.array() if isinstance(value, _Array) else value for name, value in fields.items()}
-    except _Refused as refused:
+    except Refused as refused:
         raise SpeechkitError(
             f"`{path}` holds {refused}, which is not read: loading it could run code",
             expected="a k-means of scikit-learn, or arrays of numbers",
             hint=cure,
         ) from None
-    except (
-        *(pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, MemoryError),
-        *(struct.error, OverflowError, AssertionError, UnicodeError, RecursionError),
-    ) as error:
+    except UNSOUND as error:
         raise SpeechkitError(f"`{path}` is no sound pickle: {type(error).__name__} {error}", hint=cure) from None
     return {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
 
@@ -203,7 +209,7 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
 def _unpacked(path: Path) -> bytes:
     """The bytes of a file, unpacked if it is compressed."""
     if path.stat().st_size > MAX_BYTES:
-        raise _Refused(f"more than {MAX_BYTES >> 20} MiB")
+        raise Refused(f"more than {MAX_BYTES >> 20} MiB")
     data = path.read_bytes()
     openers: dict[bytes, Callable[[Any], Any]] = {
         b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
@@ -222,5 +228,5 @@ def _unpacked(path: Path) -> bytes:
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"it can not be unpacked: {error}") from None
     if len(data) > MAX_BYTES:
-        raise _Refused(f"more than {MAX_BYTES >> 20} MiB")
+        raise Refused(f"more than {MAX_BYTES >> 20} MiB")
     return data
