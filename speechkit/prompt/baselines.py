@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +37,8 @@ def fit_bag_of_units(units: Sequence[Sequence[int]], labels: Sequence[int], *, s
     return lambda rows: machine.predict(bags.transform(rows)).tolist(), size
 
 
-def _unigrams_and_bigrams(units: Sequence[int]) -> list[Any]:
-    return [*units, *pairwise(units)]
+def _unigrams_and_bigrams(units: Sequence[int]) -> list[tuple[int, ...]]:
+    return [*((unit,) for unit in units), *pairwise(units)]
 
 
 def fit_pooled_states(
