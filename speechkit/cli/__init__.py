@@ -28,6 +28,8 @@ from speechkit.cli import (
     doctor,
     job,
     prompt,
+    prompt_import,
+    prompt_more,
     recipe,
     report,
     score,
@@ -47,6 +49,8 @@ app = typer.Typer(
 )
 for _group in (data, align, cutpaste, text, score, audit, units, prompt, job, recipe):
     app.add_typer(_group.app)
+prompt_import.register(prompt.app)
+prompt_more.register(prompt.app)
 train.register(app)
 decode.register(app)
 report.register(app)
