@@ -18,8 +18,8 @@ from speechkit.errors import SpeechkitError
 from speechkit.models.ulm import Padded, UnitLm
 from speechkit.nn.injection import Prompt
 from speechkit.prompt.config import FullConfig
-from speechkit.prompt.methods import make_prompt, stacks_of
-from speechkit.prompt.model import PromptBatch
+from speechkit.prompt.methods import behind_projections, make_prompt, stacks_of
+from speechkit.prompt.model import PromptBatch, whole_rows
 from speechkit.prompt.search import Outputs
 from speechkit.prompt.tasks import Task
 from speechkit.prompt.trained import TrainedPrompt, check_about, read_tensors, restore
@@ -62,10 +62,11 @@ class Bank:
         """
         _check_alike(prompts)
         models = [prompt.model for prompt in prompts]
-        self.prompts, self.lm, self.config = list(prompts), models[0].lm, models[0].method.config
+        self.prompts, self.lm = list(prompts), models[0].lm
         self.stacks = stacks_of(self.lm)
-        own = [model.method.rows() for model in models]
-        self.rows = {name: torch.cat([rows[name].detach() for rows in own]) for name in own[0]}
+        own = [behind_projections(model.method.rows(), model.method.config, self.lm) for model in models]
+        self.config = own[0][1]
+        self.rows = {name: torch.cat([rows[name].detach() for rows, _ in own]) for name in own[0][0]}
         width = max(model.verbalizer.width for model in models)
         self.readout = _stack([model.verbalizer.readout() for model in models], self.lm, width)
         self.tokens_NL = torch.zeros(len(models), width, dtype=torch.int64)
@@ -87,9 +88,11 @@ class Bank:
 
     def log_probs(self, source: Padded, tasks_B: Tensor) -> Tensor:
         """Log-probs (B, L) of the first label of each example, as a prompt alone gives them, padded with -inf."""
-        nothing = Padded(source.tokens_BT[:, :0], torch.zeros_like(source.lengths_B))
-        states_BUD = self.lm.states(source, nothing, self.prompt(tasks_B))
-        return self.verbalizer(tasks_B)(states_BUD[:, 0], self.lm)
+        rows = whole_rows(source, self.lm)
+        nothing = Padded(rows.tokens_BT[:, :0], torch.zeros_like(rows.lengths_B))
+        own_B = nn.functional.pad(tasks_B, (0, len(rows.lengths_B) - len(tasks_B)))
+        states_BUD = self.lm.states(rows, nothing, self.prompt(own_B))
+        return self.verbalizer(tasks_B)(states_BUD[: len(tasks_B), 0], self.lm)
 
     def outputs(self, tasks_B: Tensor, *, max_labels: int) -> Outputs:
         """For a search of sequences, or of slots of which all these tasks have as many; the end is the last column."""
@@ -202,9 +205,6 @@ def one_by_one(bank: Bank, batch: PromptBatch, tasks_B: Tensor) -> Tensor:
     for number in sorted(set(tasks_B.tolist())):
         rows = (tasks_B == number).nonzero()[:, 0]
         model = bank.prompts[number].model
-        source = Padded(batch.source.tokens_BT[rows], batch.source.lengths_B[rows])
-        nothing = Padded(source.tokens_BT[:, :0], torch.zeros_like(source.lengths_B))
-        states_BUD = model.lm.states(source, nothing, model.prompt())
-        own = model.verbalizer(states_BUD[:, 0], model.lm)
+        own = model.first_log_probs(Padded(batch.source.tokens_BT[rows], batch.source.lengths_B[rows]))
         found[rows, : own.shape[1]] = own
     return found

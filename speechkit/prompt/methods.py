@@ -155,6 +155,20 @@ def _injection(
     return Injection(input_BPD, tuple(layers), is_projected, tensors[SEPARATOR])
 
 
+def behind_projections(rows: Tensors, config: MethodConfig, lm: UnitLm) -> tuple[Tensors, MethodConfig]:
+    """The same prompt with the keys and values that frozen projections make of its columns; what attention sees."""
+    if not isinstance(config, PromptConfig) or config.projection == "post" or config.where == "input":
+        return rows, config
+    found = dict(rows)
+    for name, stack in transformers_of(lm).items():
+        layers = [module for module in stack.modules() if type(module) is Attention]
+        for kind, linears in (("keys", [a.key for a in layers]), ("values", [a.value for a in layers])):
+            columns_BLPD = rows[f"{name}_{kind}"]
+            projected = [linear(columns_BLPD[:, number]) for number, linear in enumerate(linears)]
+            found[f"{name}_{kind}"] = torch.stack(projected, 1)
+    return found, config.model_copy(update={"projection": "post"})
+
+
 class Method(nn.Module):
     """The trained tensors of a method, and the prompt they make."""
 
@@ -169,13 +183,14 @@ class Method(nn.Module):
         """The tensors with one row that serves all examples."""
         return {name: getattr(self, name)[None] for name in self.names}
 
-    def prompt(self) -> Prompt:
+    def prompt(self, lm: UnitLm) -> Prompt:
         """The prompt; with dropout in training."""
         tensors = self.rows()
-        if self.training and isinstance(self.config, PromptConfig):
-            dropped = {name: self._dropped(tensor) for name, tensor in tensors.items() if name != SEPARATOR}
-            tensors |= dropped
-        return make_prompt(tensors, self.config, self.stacks)
+        if self.training:
+            if isinstance(self.config, PromptConfig):
+                tensors |= {name: self._dropped(tensor) for name, tensor in tensors.items() if name != SEPARATOR}
+            return make_prompt(tensors, self.config, self.stacks)
+        return make_prompt(*behind_projections(tensors, self.config, lm), self.stacks)
 
     def _dropped(self, tensor: Tensor) -> Tensor:
         rate = self.config.dropout if isinstance(self.config, PromptConfig) else 0.0

@@ -21,6 +21,7 @@ from speechkit.prompt.methods import Method, Tensors
 from speechkit.prompt.tasks import Task
 from speechkit.prompt.verbalizer import LabelMap, Verbalizer
 
+_ROWS = 16
 _MULTIPLE = 8  # padded lengths are multiples: the same utterance has the same bits in more batches
 
 
@@ -91,7 +92,7 @@ class PromptedLm(nn.Module):
 
     def prompt(self) -> Prompt:
         """The prompt, one row for all examples."""
-        return self.method.prompt()
+        return self.method.prompt(self.lm)
 
     def log_probs(self, batch: PromptBatch) -> Tensor:
         """Log-probs of the labels at each place (B, U, L), the labels before it given.
@@ -105,6 +106,14 @@ class PromptedLm(nn.Module):
         states_BUD = self.lm.states(batch.source, target, self.prompt())
         return constrained(self.verbalizer(states_BUD, self.lm), task)
 
+    def first_log_probs(self, source: Padded) -> Tensor:
+        """Log-probs (B, L) of the first label; their bits do not depend on how many rows there are."""
+        rows = whole_rows(source, self.lm)
+        nothing = Padded(rows.tokens_BT[:, :0], torch.zeros_like(rows.lengths_B))
+        states_BUD = self.lm.states(rows, nothing, self.prompt())
+        found_BUL: Tensor = self.verbalizer(states_BUD, self.lm)
+        return constrained(found_BUL, self.task)[: len(source.lengths_B), 0]
+
     def loss(self, batch: PromptBatch, *, progress: float) -> Loss:
         """Cross-entropy per label, the end of a sequence counted; `progress` does not matter."""
         log_probs_BUL = self.log_probs(batch)
@@ -114,6 +123,13 @@ class PromptedLm(nn.Module):
             labels_BU = labels_BU.scatter(1, batch.num_labels_B[:, None], self.task.end_label)
         loss = nn.functional.nll_loss(log_probs_BUL.flatten(0, 1), labels_BU.flatten(), ignore_index=IGNORED_LABEL)
         return Loss(loss, {})
+
+
+def whole_rows(source: Padded, lm: UnitLm) -> Padded:
+    """With rows added up to a multiple, where a decoder reads a single token of each: few are rounded differently."""
+    missing = 0 if lm.encoder is None else -len(source.lengths_B) % _ROWS
+    tokens_BT = nn.functional.pad(source.tokens_BT, (0, 0, 0, missing))
+    return Padded(tokens_BT, nn.functional.pad(source.lengths_B, (0, missing), value=1))
 
 
 def constrained(log_probs_BUL: Tensor, task: Task) -> Tensor:

@@ -21,7 +21,7 @@ from speechkit.errors import SpeechkitError
 from speechkit.models.table import WEIGHTS_FILE
 from speechkit.models.ulm import load_ulm
 from speechkit.prompt.config import LoraConfig, PromptConfig
-from speechkit.prompt.methods import METHOD_PREFIX, transformers_of
+from speechkit.prompt.methods import METHOD_PREFIX, behind_projections
 from speechkit.prompt.model import PromptedLm
 from speechkit.prompt.trained import PROMPT_FILE, TrainedPrompt, load_prompt, read_about, read_tensors, restore
 from speechkit.train.checkpoint import save_tensors
@@ -124,11 +124,11 @@ def _prompt(
         kind, embeddings, width = "PROMPT_TUNING", vectors_PD, shape.dim
     else:
         names = [f"{METHOD_PREFIX}decoder_{kind}" for kind in ("keys", "values")]
-        is_post = method.projection == "post"
-        keys_LPD, values_LPD = (rest.pop(name) if is_post else rest[name] for name in names)
-        if not is_post:
-            keys_LPD, values_LPD = _projected(model, keys_LPD, values_LPD)
-        pairs_PL2D = torch.stack([keys_LPD, values_LPD], 1).permute(2, 0, 1, 3)
+        rows, _ = behind_projections(model.method.rows(), method, model.lm)
+        pairs_PL2D = torch.stack([rows[f"decoder_{kind}"][0] for kind in ("keys", "values")], 1).permute(2, 0, 1, 3)
+        if method.projection == "post":  # else the columns before the projections are wanted back, too
+            for name in names:
+                del rest[name]
         kind, embeddings, width = "PREFIX_TUNING", pairs_PL2D.flatten(1), shape.key_dim
     about = {
         "peft_type": kind,
@@ -140,14 +140,6 @@ def _prompt(
     }
     about |= {"prefix_projection": False} if kind == "PREFIX_TUNING" else {"prompt_tuning_init": "RANDOM"}
     return about, {_EMBEDDINGS: embeddings.contiguous()}
-
-
-def _projected(model: PromptedLm, keys_LPD: Tensor, values_LPD: Tensor) -> tuple[Tensor, Tensor]:
-    """What the frozen projections of each layer make of columns, which is all that attention sees."""
-    layers: list[Any] = list(transformers_of(model.lm)["decoder"].layers)
-    keys = [layer.attention.key(own) for layer, own in zip(layers, keys_LPD, strict=True)]
-    values = [layer.attention.value(own) for layer, own in zip(layers, values_LPD, strict=True)]
-    return torch.stack(keys), torch.stack(values)
 
 
 def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -37,7 +37,7 @@ def predict(model: PromptedLm, examples: Sequence[Example], config: PredictConfi
     for numbers in by_length(examples, config.batch_size):
         batch = _batch(examples, numbers).to(model.lm.embedding.weight.device)
         if model.task.config.kind == "classification":
-            rows = _best(model.log_probs(batch)[:, 0])
+            rows = _best(model.first_log_probs(batch.source))
         else:
             rows = search_labels(model, batch, beam_size=config.beam_size, max_labels=config.max_labels)
         found |= {k: Prediction(examples[k].utt_id, *row) for k, row in zip(numbers, rows, strict=True)}

@@ -165,11 +165,18 @@ def label_log_probs(states_BD: Tensor, lm: UnitLm, readout: Readout) -> Tensor:
     states_BUD = states_BD if states_BD.ndim == 3 else states_BD[:, None]
     scores_BUL = readout.bias_BL[:, None]
     if readout.logit_weight_BVL is not None:
-        scores_BUL = scores_BUL + torch.matmul(_logits(states_BUD, lm), readout.logit_weight_BVL)
+        scores_BUL = scores_BUL + _times(_logits(states_BUD, lm), readout.logit_weight_BVL)
     if readout.state_weight_BDL is not None:
-        scores_BUL = scores_BUL + torch.matmul(states_BUD, readout.state_weight_BDL)
+        scores_BUL = scores_BUL + _times(states_BUD, readout.state_weight_BDL)
     log_probs_BUL = scores_BUL.log_softmax(-1)
     return log_probs_BUL if states_BD.ndim == 3 else log_probs_BUL[:, 0]
+
+
+def _times(x_BUI: Tensor, weight_BIL: Tensor) -> Tensor:
+    if torch.is_grad_enabled():
+        return x_BUI @ weight_BIL
+    # a product for each example, so that the bits do not depend on how many there are
+    return torch.bmm(x_BUI, weight_BIL.expand(len(x_BUI), -1, -1))
 
 
 def _logits(states_BUD: Tensor, lm: UnitLm) -> Tensor:
