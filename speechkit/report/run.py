@@ -11,6 +11,7 @@ from speechkit.report import results
 from speechkit.report.audits import audit_means, audit_table
 from speechkit.report.html import TEMPLATES, render
 from speechkit.report.plots import loss_curves, rate_bars
+from speechkit.report.prompts import prompt_tables
 from speechkit.report.sources import Score, read_sources
 from speechkit.report.tables import (
     Table,
@@ -46,7 +47,7 @@ def run(
         TEMPLATES / "report.html.j2",
         title=title,
         tables=tables,
-        bars=rate_bars(scores),
+        bars=rate_bars([score for score in scores if score.kind == "rates"]),
         curves=loss_curves(experiments),
         part_tables=[table for score in scores for table in part_tables(score)],
         runs=runs,
@@ -66,14 +67,15 @@ def run(
 
 
 def _main_tables(scores: Sequence[Score], patterns: Sequence[str]) -> list[Table]:
-    """Word error rates and audits, each file and then each mean; a mean over single runs says nothing new."""
-    rates, audits = [s for s in scores if not s.is_audit], [s for s in scores if s.is_audit]
+    """Word error rates, audits and prompts, each file and then each mean; a mean over single runs says nothing new."""
+    rates, audits = [s for s in scores if s.kind == "rates"], [s for s in scores if s.kind == "audit"]
     tables = [score_table(rates)] if rates else []
     tables += [audit_table(audits)] if audits else []
+    tables += prompt_tables(scores)
     for pattern in patterns:
         groups = grouped(scores, pattern)
-        for make, is_audit in ((mean_table_of, False), (audit_means, True)):
-            parts = {name: [s for s in group if s.is_audit == is_audit] for name, group in groups.items()}
+        for make, kind in ((mean_table_of, "rates"), (audit_means, "audit")):
+            parts = {name: [s for s in group if s.kind == kind] for name, group in groups.items()}
             parts = {name: group for name, group in parts.items() if group}
             if any(len(group) > 1 for group in parts.values()):
                 tables.append(make(parts))

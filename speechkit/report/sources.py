@@ -18,6 +18,10 @@ from speechkit.fingerprint import RUN_FILE
 HISTORY_FILE = "train.jsonl"
 NEEDED = ("wer", "num_ref_words", "sub", "ins", "del", "num_utterances")
 AUDIT_NEEDED = ("judged", "truth", "utterances", "faulty", "scores")
+PROMPT_NEEDED = ("task", "metric", "num_labels", "systems")
+ICL_NEEDED = ("num_demos", "episodes_per_repeat", "tasks")
+KINDS = {"rates": NEEDED, "audit": AUDIT_NEEDED, "prompt": PROMPT_NEEDED, "icl": ICL_NEEDED}
+_TELLING = {"judged": "audit", "systems": "prompt", "num_demos": "icl"}  # keys that only one kind of file has
 AUDIT_ROLE = re.compile(r"scores|log_probs_\d+|exp")
 MAX_JSON_BYTES = 16 << 20
 NUM_FOLDERS_UP = 3
@@ -45,9 +49,9 @@ class Score:
     run: Run | None = None
 
     @property
-    def is_audit(self) -> bool:
-        """Whether an audit of transcripts was measured, not hypotheses."""
-        return "judged" in self.result
+    def kind(self) -> str:
+        """What was measured: error `rates`, an `audit` of transcripts, a `prompt`, or `icl`, in-context learning."""
+        return kind_of(self.result)
 
     def rate(self, part: str = "") -> float | None:
         """WER in percent of all texts, or of `seen` or `unseen` ones; None when not measured."""
@@ -85,6 +89,12 @@ class Experiment:
     run: Run | None = None
 
 
+def kind_of(result: object) -> str:
+    """The kind of file that a value seems to come from."""
+    keys = result if isinstance(result, dict) else {}
+    return next((kind for key, kind in _TELLING.items() if key in keys), "rates")
+
+
 def read_sources(paths: Sequence[Path]) -> tuple[list[Score], list[Experiment]]:
     """Scores and experiments of the given score files and folders, named by the parts of their paths that differ.
 
@@ -99,7 +109,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[list[Score], list[Experiment]]:
             if not scores and not histories:
                 raise SpeechkitError(
                     f"`{path}` holds no score file and no {HISTORY_FILE}",
-                    expected="files of `speechkit score wer --json` or `audit eval --json`, or folders of `train`",
+                    expected="files of `score wer`, `audit eval` or `prompt eval` with --json, or folders of `train`",
                 )
             files += scores
             folders += [history.parent for history in histories]
@@ -120,13 +130,13 @@ def _scores_below(folder: Path) -> list[Path]:
                 value = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue  # other programs' files may lie in an experiment folder
-            if isinstance(value, dict) and any(all(key in value for key in keys) for keys in (NEEDED, AUDIT_NEEDED)):
+            if isinstance(value, dict) and all(key in value for key in KINDS[kind_of(value)]):
                 found.append(path)
     return found
 
 
 def _read_score(path: Path, name: str) -> Score:
-    expected = "a file of `speechkit score wer --json` or `speechkit audit eval --json`"
+    expected = "a file of `speechkit score wer`, `audit eval`, `prompt eval` or `prompt icl`"
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -137,8 +147,7 @@ def _read_score(path: Path, name: str) -> Score:
         ) from None
     except UnicodeDecodeError:
         raise SpeechkitError(f"`{path}` is not text", expected=expected) from None
-    needed = AUDIT_NEEDED if isinstance(result, dict) and "judged" in result else NEEDED
-    absent = [key for key in needed if not isinstance(result, dict) or key not in result]
+    absent = [key for key in KINDS[kind_of(result)] if not isinstance(result, dict) or key not in result]
     if absent:
         raise SpeechkitError(f"`{path}` lacks {', '.join(absent)}", expected=expected)
     score = Score(path, name, result, run_behind(path, result))

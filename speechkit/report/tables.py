@@ -84,8 +84,8 @@ def grouped(scores: Sequence[Score], pattern: str) -> dict[str, list[Score]]:
         raise ConfigError(
             f"`--group {pattern}` matches none of {len(scores)} score files", where=[str(s.path) for s in scores]
         )
-    kinds = {score.is_audit for group in groups.values() for score in group}
-    meant = [score for score in scores if score.is_audit in kinds]
+    kinds = {score.kind for group in groups.values() for score in group}
+    meant = [score for score in scores if score.kind in kinds]
     left_out = len(meant) - sum(len(group) for group in groups.values())
     if left_out:
         log.warn(f"{left_out} of {len(meant)} score files do not match --group and are in no mean")

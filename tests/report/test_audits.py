@@ -162,7 +162,7 @@ def test_the_minutes_of_an_audit_count_its_models_once(tmp_path: Path, write_run
     path = tmp_path / "eval.json"
     path.write_text(json.dumps(measured(0.9, judged=str(made["audit"]))))
     ((score,), _) = read_sources([path])
-    assert score.is_audit and score.run is not None
+    assert score.kind == "audit" and score.run is not None
     assert score.run.cpu_minutes == 6.0 and score.run.command == "speechkit audit run x"
 
 
