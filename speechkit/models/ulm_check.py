@@ -12,7 +12,7 @@ from speechkit import log
 from speechkit.errors import SpeechkitError
 from speechkit.models.ulm import UnitLm, padded
 from speechkit.rng import rng
-from speechkit.text.bigram import cross_validated_nats
+from speechkit.text.bigram import Bigram, cross_validated_nats
 
 _MAX_PADDED = 16_384  # tokens of a batch
 
@@ -53,10 +53,11 @@ def check_ulm(ulm: tuple[UnitLm, dict[str, Any]], units: Units, *, max_units: in
         units: of utterances that the model was not trained on.
         max_units: how many of them are looked at, utterances drawn at random; 0: only whether they belong together.
     Returns:
-        `nats` per unit or end by the model, `bigram_nats` by bigram models in five-fold cross-validation of the same
-        utterances; nothing where max_units is 0 or there is only one utterance.
+        `nats` per unit or end by the model, `bigram_nats` by a bigram model of its training units; where these are not
+        known, by bigram models in five-fold cross-validation of the same utterances. Nothing where max_units is 0 or
+        there is only one utterance.
     Raises:
-        SpeechkitError: another codebook, number of units or rate; more nats than the bigram models.
+        SpeechkitError: another codebook, number of units or rate; more nats than the bigram model.
     """
     lm, about = ulm
     _check_match(about, units)
@@ -66,7 +67,7 @@ def check_ulm(ulm: tuple[UnitLm, dict[str, Any]], units: Units, *, max_units: in
     if len(chosen) < 2:
         return {}
     rows = [_as_learned(units, int(number), dedup=about["dedup"]) for number in chosen]
-    found = {"nats": mean_nats(lm, rows), "bigram_nats": cross_validated_nats(rows, num_symbols=lm.num_units)}
+    found = {"nats": mean_nats(lm, rows), "bigram_nats": _bigram_nats(about.get("bigram"), rows, lm.num_units)}
     if not found["nats"] < found["bigram_nats"]:
         raise SpeechkitError(
             "the unit language model knows these units less well than a bigram model does",
@@ -75,6 +76,13 @@ def check_ulm(ulm: tuple[UnitLm, dict[str, Any]], units: Units, *, max_units: in
             hint="were its weights loaded, are the rows of its units in the order of the codebook?",
         )
     return found
+
+
+def _bigram_nats(bigram: Bigram | None, rows: Sequence[Sequence[int]], num_units: int) -> float:
+    if bigram is None:
+        return cross_validated_nats(rows, num_symbols=num_units)
+    total, count = bigram.nats(rows)
+    return total / count
 
 
 def _as_learned(units: Units, number: int, *, dedup: bool | None) -> list[int]:

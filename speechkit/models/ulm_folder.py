@@ -4,7 +4,7 @@
 null says that something is not known: `num_units`; `codebook` (its fingerprint), `frames_per_second`,
 `first_centre_seconds`, `sampling_rate`, `dedup` (whether units were merged) as in units.json; `num_training_units`;
 `valid_nats` and `bigram_nats` of held-out units, per unit or end, by the model and by a bigram model of its training
-units.
+units. `bigram.safetensors` has `counts` (K + 1, K + 1) int64 of the training units: how often each follows each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
+import safetensors.numpy
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -24,8 +26,9 @@ from speechkit.config import C, Config, build_config, parse_yaml
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.models.config import UlmConfig
 from speechkit.models.table import WEIGHTS_FILE
+from speechkit.text.bigram import Bigram, Symbols, count_pairs
 
-ULM_FILE, IDS_FILE = "ulm.json", "training_ids.txt"
+ULM_FILE, IDS_FILE, BIGRAM_FILE = "ulm.json", "training_ids.txt", "bigram.safetensors"
 
 
 class _About(Config):
@@ -56,8 +59,27 @@ def write_about(folder: Path, about: Mapping[str, Any], *, training_ids: Iterabl
         stream.writelines(f"{utt_id}\n" for utt_id in sorted(training_ids))
 
 
+def write_bigram(folder: Path, sequences: Iterable[Symbols], *, num_units: int) -> None:
+    """Write what a bigram model learns of the training units; `check_ulm` compares with it."""
+    counts = count_pairs(sequences, num_symbols=num_units)
+    with publish_file(folder / BIGRAM_FILE, "wb") as stream:
+        stream.write(safetensors.numpy.save({"counts": counts}))
+
+
+def _read_bigram(path: Path, num_units: int) -> Bigram | None:
+    if not path.is_file():
+        return None
+    try:
+        counts = safetensors.numpy.load(path.read_bytes())["counts"]
+    except (SafetensorError, KeyError):
+        raise SpeechkitError(f"`{path}` is damaged") from None
+    if counts.shape != (num_units + 1, num_units + 1) or counts.dtype != np.int64 or counts.min() < 0:
+        raise SpeechkitError(f"`{path}` does not hold counts of {num_units} units")
+    return Bigram(counts)
+
+
 def read_about(folder: Path) -> tuple[UlmConfig, dict[str, Any]]:
-    """Config and `ulm.json` of a finished folder.
+    """Config and `ulm.json` of a finished folder, with `bigram`, a `Bigram` of the training units or None.
 
     Raises:
         SpeechkitError: a file is missing or is not as it is written; the model is worse than a bigram model.
@@ -72,6 +94,7 @@ def read_about(folder: Path) -> tuple[UlmConfig, dict[str, Any]]:
             )
     config: UlmConfig = _read_yaml(_Sections, folder / CONFIG_FILE).model
     about = _read_yaml(_About, folder / ULM_FILE).model_dump()
+    about["bigram"] = _read_bigram(folder / BIGRAM_FILE, about["num_units"])
     _check_quality(folder, about)
     return config, about
 

@@ -17,19 +17,16 @@ class Bigram:
     from the counts of symbols and the even distribution.
     """
 
-    def __init__(self, sequences: Iterable[Symbols], *, num_symbols: int) -> None:
-        size = num_symbols + 1
-        counts = np.zeros((size, size))
-        for symbols in sequences:
-            before, after = _pairs(symbols, num_symbols)
-            np.add.at(counts, (before, after), 1)
+    def __init__(self, counts: NDArray[np.int64]) -> None:
+        """From how often each symbol follows each, (V + 1, V + 1)."""
+        size = len(counts)
         single = counts.sum(0)
         kinds = float(max(1, int(np.count_nonzero(single))))
         even = (single + kinds / size) / (single.sum() + kinds)
         followers = np.count_nonzero(counts, axis=1)[:, None]
         total = counts.sum(1, keepdims=True) + followers
         mixed = np.divide(counts + followers * even, total, out=np.tile(even, (size, 1)), where=total > 0)
-        self.num_symbols, self.log_probs = num_symbols, np.log(mixed)
+        self.num_symbols, self.log_probs = size - 1, np.log(mixed)
 
     def nats(self, sequences: Iterable[Symbols]) -> tuple[float, int]:
         """Summed negative log-prob of all symbols and ends, and how many they are."""
@@ -39,6 +36,14 @@ class Bigram:
             total -= float(self.log_probs[before, after].sum())
             count += len(after)
         return total, count
+
+
+def count_pairs(sequences: Iterable[Symbols], *, num_symbols: int) -> NDArray[np.int64]:
+    """How often each symbol follows each, (V + 1, V + 1)."""
+    counts = np.zeros((num_symbols + 1, num_symbols + 1), np.int64)
+    for symbols in sequences:
+        np.add.at(counts, _pairs(symbols, num_symbols), 1)
+    return counts
 
 
 def _pairs(symbols: Symbols, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -58,6 +63,6 @@ def cross_validated_nats(sequences: Sequence[Symbols], *, num_symbols: int, num_
     total, count = 0.0, 0
     for fold in range(num_folds):
         others = [symbols for number, symbols in enumerate(sequences) if number % num_folds != fold]
-        own, size = Bigram(others, num_symbols=num_symbols).nats(sequences[fold::num_folds])
+        own, size = Bigram(count_pairs(others, num_symbols=num_symbols)).nats(sequences[fold::num_folds])
         total, count = total + own, count + size
     return total / count

@@ -17,6 +17,7 @@ from speechkit.data.plan import plan_epoch
 from speechkit.data.unit_batch import UnitBatch, pad
 from speechkit.errors import SpeechkitError, counted
 from speechkit.models.ulm import UnitLm
+from speechkit.models.ulm_folder import write_bigram
 from speechkit.rng import derive_seed
 from speechkit.train.config import UnitTrainConfig
 from speechkit.units.unit_file import UnitSet, load_units
@@ -123,6 +124,7 @@ def read_units(config: UnitTrainConfig, *, train: Sequence[Path], dev: Path | No
     write_json(
         folder / ULM_FILE, {"num_units": sets[0].k, **about, "num_training_units": sum(len(p.units) for p in pieces)}
     )
+    write_bigram(folder, [piece.units for piece in pieces], num_units=sets[0].k)
     (folder / IDS_FILE).write_text("".join(f"{utt_id}\n" for utt_id in ids), encoding="utf-8")
     return UnitInputs(config, sets[0].k, pieces, dev_pieces)
 

@@ -19,7 +19,7 @@ from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.models.config import UlmConfig
 from speechkit.models.ulm import UnitLm, load_ulm, padded
 from speechkit.models.ulm_check import check_ulm, mean_nats
-from speechkit.models.ulm_folder import read_training_ids, write_about
+from speechkit.models.ulm_folder import read_training_ids, write_about, write_bigram
 
 K = 6
 CONFIG = UlmConfig(dim=32, num_layers=1, num_heads=2, ff_dim=32, dropout=0.0)
@@ -138,6 +138,22 @@ def test_a_model_that_knows_the_units_passes(folder: Path) -> None:
     found = check_ulm(load_ulm(folder), SomeUnits())
     assert found["nats"] < found["bigram_nats"]
     assert check_ulm(load_ulm(folder), SomeUnits(), max_units=0) == {}
+
+
+def test_the_bar_is_a_bigram_model_of_the_training_units(folder: Path) -> None:
+    units = SomeUnits()
+    rows = [units.units[start : start + 12].tolist() for start in units.offsets[:-1]]
+    write_bigram(folder, [row[::-1] for row in rows], num_units=K)
+    assert check_ulm(load_ulm(folder), units)["bigram_nats"] > 2.5
+    write_bigram(folder, rows, num_units=K)
+    lm, about = load_ulm(folder)
+    assert check_ulm((lm, about), units)["bigram_nats"] < 0.5
+    with pytest.raises(SpeechkitError, match="less well than a bigram model"), torch.no_grad():
+        lm.embedding.weight[:K] = lm.embedding.weight[:K].flip(0)
+        check_ulm((lm, about), units)
+    save_file({"counts": torch.zeros(3, 3, dtype=torch.int64)}, folder / "bigram.safetensors")
+    with pytest.raises(SpeechkitError, match="does not hold counts of 6 units"):
+        load_ulm(folder)
 
 
 def test_units_are_merged_or_not_as_the_model_has_learned_them(folder: Path, trained: UnitLm) -> None:

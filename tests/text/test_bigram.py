@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechkit.text.bigram import Bigram, cross_validated_nats
+from speechkit.text.bigram import Bigram, count_pairs, cross_validated_nats
 
 V = 4
+
+
+def model_of(sequences: list[list[int]]) -> Bigram:
+    return Bigram(count_pairs(sequences, num_symbols=V))
+
+
 SEQUENCES = st.lists(st.lists(st.integers(0, V - 1), max_size=6), max_size=5)
 
 
@@ -28,7 +34,7 @@ def slow_prob(sequences: list[list[int]], before: int, after: int) -> float:
 
 @given(SEQUENCES)
 def test_probabilities_equal_the_formula_and_sum_to_one(sequences: list[list[int]]) -> None:
-    probs = np.exp(Bigram(sequences, num_symbols=V).log_probs)
+    probs = np.exp(model_of(sequences).log_probs)
     assert np.allclose(probs.sum(1), 1)
     for before in range(V + 1):
         for after in range(V + 1):
@@ -36,7 +42,7 @@ def test_probabilities_equal_the_formula_and_sum_to_one(sequences: list[list[int
 
 
 def test_nats_add_up_symbols_and_ends() -> None:
-    model = Bigram([[0, 1, 0, 1]], num_symbols=V)
+    model = model_of([[0, 1, 0, 1]])
     total, count = model.nats([[0, 1], []])
     expected = model.log_probs[V, 0] + model.log_probs[0, 1] + model.log_probs[1, V] + model.log_probs[V, V]
     assert math.isclose(total, -expected)
@@ -47,7 +53,7 @@ def test_cross_validation_hears_no_fold_before_it_is_scored() -> None:
     rows = [[0, 0], [1, 1], [2, 2]]
     expected = 0.0
     for number, row in enumerate(rows):
-        expected += Bigram(rows[:number] + rows[number + 1 :], num_symbols=V).nats([row])[0]
+        expected += model_of(rows[:number] + rows[number + 1 :]).nats([row])[0]
     assert math.isclose(cross_validated_nats(rows, num_symbols=V), expected / 9)
     with pytest.raises(ValueError, match="two sequences"):
         cross_validated_nats([[1]], num_symbols=V)
