@@ -56,12 +56,12 @@ def write_source(folder: Path, num: int, *, prefix: str, codebook: str = "c0de")
 
 def train_lm(folder: Path, *, codebook: str = "c0de") -> Path:
     """A language model of these words, better than a bigram model."""
-    source = write_source(folder / "lm-data", 150, prefix="lm", codebook=codebook)
+    source = write_source(folder / "lm-data", 100, prefix="lm", codebook=codebook)
     held_out = write_source(folder / "lm-dev", 30, prefix="lmdev", codebook=codebook)
     conf = folder / "ulm.yaml"
     conf.write_text(
         "model: {kind: ulm, dim: 24, num_layers: 2, num_heads: 2, ff_dim: 48, dropout: 0}\n"
-        "optim: {num_steps: 150, lr: 1e-2, warmup_steps: 10}\n"
+        "optim: {num_steps: 70, lr: 2e-2, warmup_steps: 5}\n"
     )
     loop.run(load_config(UnitTrainConfig, conf), train=[source / "units"], dev=held_out / "units", out=folder / "lm")
     return folder / "lm"
