@@ -237,6 +237,13 @@ def join(parts: Sequence[Padded]) -> Padded:
     return Padded(tokens_BT[:, :width], lengths_B)
 
 
+def empty_ulm(config: UlmConfig, *, num_units: int) -> UnitLm:
+    """A model whose weights are still to be filled in; torch's random numbers stay as they are."""
+    # on torch's meta device no weights would be drawn, but that takes more than a second to load
+    with torch.random.fork_rng(devices=[]):
+        return UnitLm(config, num_units=num_units)
+
+
 def load_ulm(folder: Path) -> tuple[UnitLm, dict[str, Any]]:
     """The model of a folder, in eval mode on the CPU, and what it was made with (see `ulm_folder`).
 
@@ -244,7 +251,6 @@ def load_ulm(folder: Path) -> tuple[UnitLm, dict[str, Any]]:
         SpeechkitError: the folder is unfinished or damaged, or the model is worse than a bigram model.
     """
     config, about = read_about(folder)
-    with torch.device("meta"):  # no memory and no random numbers for weights that are read anyway
-        lm = UnitLm(config, num_units=about["num_units"])
+    lm = empty_ulm(config, num_units=about["num_units"])
     load_weights(lm, folder / WEIGHTS_FILE)
     return lm.eval(), about

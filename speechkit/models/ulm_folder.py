@@ -126,7 +126,7 @@ def read_training_ids(folder: Path) -> frozenset[str]:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill a model, which may lie on torch's meta device, with the tensors of a file.
+    """Fill a model with the tensors of a file.
 
     Raises:
         SpeechkitError: the file is damaged, or its tensors are not those of the model.

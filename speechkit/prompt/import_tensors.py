@@ -11,7 +11,7 @@ from torch import Tensor
 
 from speechkit.errors import SpeechkitError
 from speechkit.models.config import UlmConfig
-from speechkit.models.ulm import UnitLm
+from speechkit.models.ulm import empty_ulm
 
 MEAN = "mean"
 Rows = Sequence[int | None]
@@ -36,15 +36,13 @@ class Found:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def our_tensors(found: Found) -> tuple[UnitLm, dict[str, Tensor]]:
-    """An empty model on torch's meta device, and the tensors that fill it, float32.
+def our_tensors(found: Found) -> dict[str, Tensor]:
+    """The tensors that fill a model of this config, float32.
 
     Raises:
         SpeechkitError: tensors are missing, unknown, of another size, or not finite; all of them are named.
     """
-    with torch.device("meta"):
-        lm = UnitLm(found.config, num_units=len(found.rows) - 2)
-    wanted = lm.state_dict()
+    wanted = empty_ulm(found.config, num_units=len(found.rows) - 2).state_dict()
     faults, ours = [], {}
     if undescribed := sorted(wanted.keys() - found.names.keys()):
         raise ValueError(f"no names for {undescribed}")
@@ -71,7 +69,7 @@ def our_tensors(found: Found) -> tuple[UnitLm, dict[str, Tensor]]:
             where=sorted(faults),
             hint="is --from right? models with other parts than those of the docs are not read",
         )
-    return lm, ours
+    return ours
 
 
 def _is_ignored(name: str, ignored: tuple[str, ...]) -> bool:

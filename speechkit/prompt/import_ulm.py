@@ -50,7 +50,7 @@ def run(config: UlmImportConfig, source: Path, *, out: Path, codebook: Path | No
         inputs["codebook"] = codebook / CODEBOOK_FILE
 
     def build(folder: Path) -> None:
-        _, tensors = our_tensors(found)
+        tensors = our_tensors(found)
         save_tensors(tensors, folder / WEIGHTS_FILE)
         write_about(folder, _about(resolved, num_units, book))
         count = sum(tensor.numel() for tensor in tensors.values())

@@ -9,14 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from speechkit.errors import ConfigError, SpeechkitError
+from speechkit.models.config import UlmConfig
 from speechkit.models.ulm import load_ulm, padded
 from speechkit.prompt.config_import import UlmImportConfig
 from speechkit.prompt.import_ulm import run
+from speechkit.units.codebook import codebook_of, load_codebook
+from speechkit.units.config import LogMelConfig
+from speechkit.units.features import make_extractor
 
 K, DIM, HEADS, LAYERS, FF = 7, 16, 2, 2, 24
 ORDER = [3, 0, 6, 5, 1, 2, 4]  # of the units in dict.txt
@@ -212,10 +217,24 @@ def test_missing_files_archives_and_misuse_are_told(tmp_path: Path) -> None:
 
 
 def test_a_model_can_not_be_given(tmp_path: Path) -> None:
-    from speechkit.models.config import UlmConfig
-
     with pytest.raises(ConfigError, match="is read from the files"):
         run(UlmImportConfig(model=UlmConfig()), tmp_path, out=tmp_path / "lm")
+
+
+def test_a_codebook_says_what_the_units_are_of(tmp_path: Path) -> None:
+    features = LogMelConfig(sampling_rate=8000, num_mels=8)
+    extractor = make_extractor(features)
+    for k in (K, K + 1):
+        centres = np.arange(extractor.dim * k, dtype=np.float32).reshape(k, -1)
+        (tmp_path / str(k)).mkdir()
+        codebook_of(centres, features, extractor, scale=None, notes={}).save(tmp_path / str(k))
+    source = write(tmp_path / "gslm", random_model())
+    run(UlmImportConfig(), source, out=tmp_path / "lm", codebook=tmp_path / str(K))
+    about = load_ulm(tmp_path / "lm")[1]
+    assert about["codebook"] == load_codebook(tmp_path / str(K)).fingerprint
+    assert (about["frames_per_second"], about["sampling_rate"]) == (100.0, 8000)
+    with pytest.raises(SpeechkitError, match=r"the model has 7 units, the codebook .* 8"):
+        run(UlmImportConfig(), source, out=tmp_path / "other", codebook=tmp_path / str(K + 1))
 
 
 def test_the_command_notes_what_it_found(tmp_path: Path, run_speechkit: Callable[..., Any]) -> None:
