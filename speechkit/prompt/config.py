@@ -86,6 +86,10 @@ class TaskConfig(Config):
     labels: tuple[str, ...] | None = Field(
         None, min_length=1, description="the labels; none: those of the training data. Not for slots"
     )
+    absent: str | None = Field(
+        None, min_length=1, description="label of a slot that an utterance lacks, such as none; without it those with "
+        "a slot missing are left out",
+    )  # fmt: skip
     verbalizer: VerbalizerKind = Field(
         "linear", description="trained on logits (linear) or states (hidden); a fixed unit per label (freq, random, mi)"
     )
@@ -103,6 +107,8 @@ class TaskConfig(Config):
             raise ValueError(f"a task of kind {self.kind} has one `label`, not {len(self.label)}; see `kind: slots`")
         if self.kind == "slots" and self.labels is not None:
             raise ValueError("the labels of slots are those of the training data: leave `labels` out")
+        if self.kind != "slots" and self.absent is not None:
+            raise ValueError("`absent` is a label of slots")
         if self.labels is not None and (len(set(self.labels)) < len(self.labels) or not all(self.labels)):
             raise ValueError("`labels` holds a label twice, or an empty one")
         return self

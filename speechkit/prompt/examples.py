@@ -72,10 +72,13 @@ def read_rows(units: UnitSet, cuts: Path, config: TaskConfig) -> list[Row]:
 
 
 def _values(plain: dict[str, Any], config: TaskConfig) -> Values:
-    """The values of a cut, all or none."""
+    """The values of a cut, all or none; of slots, what stands for those that are missing."""
     supervision = plain["supervisions"][0] if plain.get("supervisions") else {}
-    found = [field_value(name, supervision, plain) for name in config.label]
-    values = tuple(value for text in found if text is not None and text.strip() for value in split_value(config, text))
+    given = [(field_value(name, supervision, plain) or "").strip() or None for name in config.label]
+    if not any(given):
+        return ()
+    found = [value or config.absent for value in given]
+    values = tuple(value for text in found if text is not None for value in split_value(config, text))
     return values if config.kind == "sequence" or len(values) == len(found) else ()
 
 

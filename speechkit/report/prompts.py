@@ -14,7 +14,8 @@ def prompt_tables(scores: Sequence[Score]) -> list[Table]:
     evals = [score for score in scores if score.kind == "prompt"]
     icl = [score for score in scores if score.kind == "icl"]
     curves = [curve for score in evals if (curve := _length_table(score.result)) is not None]
-    return [*(_eval_table(score.result) for score in evals), *curves, *([_icl_table(icl)] if icl else [])]
+    slots = [table for score in evals if (table := _slot_table(score.result)) is not None]
+    return [*(_eval_table(score.result) for score in evals), *curves, *slots, *([_icl_table(icl)] if icl else [])]
 
 
 def _eval_table(result: Mapping[str, Any]) -> Table:
@@ -45,6 +46,18 @@ def _length_table(result: Mapping[str, Any]) -> Table | None:
     ]  # fmt: skip
     columns = ["system", "labels", "utterances", "error rate %", "95 % interval", "all right %"]
     return Table(f"{result['task']}: errors by the length of the reference, first seed", columns, rows)
+
+
+def _slot_table(result: Mapping[str, Any]) -> Table | None:
+    """F1 of each slot, of the first seed of each system of a slot task."""
+    found = {row["name"]: row["details"] for row in result["systems"] if row.get("details")}
+    if result["kind"] != "slots" or not found:
+        return None
+    names = list(next(iter(found.values()))["slots"])
+    rows = [
+        [name, number(own["f1"]), *(number(own["slots"][slot]["f1"]) for slot in names)] for name, own in found.items()
+    ]
+    return Table(f"{result['task']}: F1 of slots in percent, first seed", ["system", "all", *names], rows)
 
 
 def _range(point: Mapping[str, Any]) -> str:

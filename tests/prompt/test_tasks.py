@@ -33,6 +33,7 @@ def _task(config: TaskConfig, rows: list[Row]) -> Task:
     [
         ("label: first\n", "`name` is missing"),
         ("name: t\nlabl: first\n", "unknown key `labl`, did you mean `label`"),
+        ("name: t\nlabel: a\nabsent: none\n", "`absent` is a label of slots"),
         ("name: t\nlabel: [a, b]\n", "a task of kind classification has one `label`, not 2"),
         ("name: t\nkind: slots\nlabel: [a, b]\nlabels: [x]\n", "the labels of slots are those of the training data"),
         ("name: t\nlabel: a\nlabels: [x, x]\n", "`labels` holds a label twice"),
@@ -118,6 +119,21 @@ def test_utterances_without_a_value_are_counted_and_none_at_all_is_an_error(tmp_
     with pytest.raises(SpeechkitError, match="the manifest lacks 1 utterance of the units") as caught:
         read_rows(units, source / "cuts", _config())
     assert caught.value.where == ["a-0"]
+
+
+def test_a_slot_that_an_utterance_lacks_may_have_a_label_of_its_own(tmp_path: Path) -> None:
+    source = write_source(tmp_path, 3, prefix="a")
+    cuts = list(load_cuts(source / "cuts"))
+    first = cuts[0].supervisions[0].custom["first"]
+    del cuts[0].supervisions[0].custom["count"]
+    cuts[1].supervisions[0].custom = {}
+    save_cuts(cuts, source / "cuts" / "cuts.jsonl.gz")
+    units = load_units(source / "units")
+    config = _config(kind="slots", label=["first", "count"], absent="none")
+    assert {row.utt_id: row.values for row in read_rows(units, source / "cuts", config)}["a-0"] == (first, "none")
+    assert [row.utt_id for row in read_rows(units, source / "cuts", config)] == ["a-0", "a-2"]  # a-1 has nothing
+    without = _config(kind="slots", label=["first", "count"])
+    assert [row.utt_id for row in read_rows(units, source / "cuts", without)] == ["a-2"]
 
 
 def test_unknown_labels_are_kept_apart() -> None:

@@ -55,6 +55,15 @@ def test_prompts_stand_beside_baselines_and_errors_beside_lengths(report: Callab
     assert "LoRA (x)" in (tmp_path / "p.html").read_text()
 
 
+def test_the_f1_of_slots_has_a_table(report: Callable[..., Any], tmp_path: Path) -> None:
+    f1 = {"exact": 50.0, "f1": 80.0, "slots": {"size": {"f1": 90.0}, "roast": {"f1": None}}}
+    systems = [EVAL["systems"][0] | {"details": f1}, EVAL["systems"][1]]  # type: ignore[index]
+    done = report(EVAL | {"task": "orders", "kind": "slots", "metric": "exact", "systems": systems})
+    assert done.exit_code == 0, done.stderr
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "| system | all | size | roast |" in text and "| LoRA (x) | 80.00 | 90.00 | - |" in text
+
+
 def test_a_file_that_lacks_a_key_is_named(report: Callable[..., Any]) -> None:
     done = report({key: value for key, value in EVAL.items() if key != "metric"})
     assert done.exit_code == 1 and "r0.json` lacks metric" in done.stderr
