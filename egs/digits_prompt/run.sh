@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# One frozen language model of units, many tasks: prompts and low-rank updates beside all that they have to beat.
+
+set -euo pipefail
+. "$(dirname "$0")/../../tools/recipe.sh"
+option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
+option full     false "speakers, digit strings, ten shots, examples in the context, and speech from units, too"
+option words    ""    "folder of dspspeech20, for spoken words of speakers never heard; empty: none"
+option orders   ""    "folder of barista, for slots of spoken orders; empty: none"
+option methods  "lora prompt head full" "what is trained; each is a row of the table"
+option seeds    3     "runs of everything that is trained"
+option parallel 2     "trainings at once"
+option nj       2     "processes that make audio and units"
+option exp      exp   "folder of models, predictions and scores"
+options "$@"
+tasks=digits
+[[ $full == false ]] || tasks="digits speaker strings ten-shot"
+tasks+="${words:+ words}${orders:+ orders}"
+heard="jackson|nicolas|yweweler|lucas" # the two others are never heard in training
+corpus_of() { # corpus_of TASK: its parts are data/CORPUS-train and data/CORPUS-test
+  case $1 in
+    ten-shot) echo digits ;;
+    speaker) echo takes ;;
+    *) echo "$1" ;;
+  esac
+}
+sets() { # sets: all parts, each once
+  local task
+  for task in $tasks; do printf '%s-train\n%s-test\n' "$(corpus_of "$task")" "$(corpus_of "$task")"; done | sort -u
+}
+train() { # train TASK METHOD
+  local from more=()
+  from=$(corpus_of "$1")
+  [[ $1 != ten-shot ]] || more=(--shots 10)
+  [[ $1-$2 != strings-lora ]] || more=(--set method.rank=16 --set 'method.targets=[query,key,value,output]')
+  speechkit prompt train "conf/tasks/$1.yaml" --lm "$exp/ulm" --units "$exp/units/$from-train" --cuts "data/$from-train" \
+    --method "$2" --seeds "$seeds" "${more[@]}" --out "$exp/$1/$2"
+}
+evaluate() { # evaluate TASK: the methods, and what else there is to beat
+  local from baselines=bow,pool,random
+  from=$(corpus_of "$1")
+  speechkit prompt eval "${methods_of[@]/#/$exp/$1/}" --lm "$exp/ulm" --units "$exp/units/$from-test" --cuts "data/$from-test" \
+    --train-units "$exp/units/$from-train" --train-cuts "data/$from-train" --baselines "$baselines" \
+    --json "$exp/score/$1.json" --out "$exp/$1/eval"
+}
+read -ra methods_of <<<"$methods"
+
+if stage 0 "speech"; then
+  prepare() { speechkit data prepare "$@" --nj "$nj"; }
+  digits() { prepare fsdd "$corpus" --set where="$1" --out "data/$2"; }
+  takes() { seq -s '|' "$1" "$2"; }
+  strings() { prepare fsdd-strings "$corpus" --set min_words=3 --set max_words=5 --set speakers="${1//|/,}" "${@:2}"; }
+  digits "speaker:$heard,take:$(takes 5 49)" digits-train
+  digits "speaker:george|theo" digits-test
+  strings "$heard" --set num_strings=2000 --set takes=5-49 --out data/strings-train
+  speechkit data synth --sampling-rate 8000 --speakers 60 --digits 3:5 --digit-strings 1500 --sentences-per-speaker 25 \
+    --pitch 10:99 --formant 0.9:1.3 --rate 80:180 --word-gap-ms 100 --nj "$nj" --out data/synthetic
+  if [[ $full == true ]]; then
+    strings "$heard" --set num_strings=200 --set takes=0-4 --set seed=2 --out data/strings-test
+    strings "george|theo" --set num_strings=300 --set seed=3 --out data/unheard-test
+    digits "take:$(takes 5 19)" takes-train
+    digits "take:$(takes 0 4)" takes-test
+  fi
+  for name in ${words:+words} ${orders:+orders}; do
+    from=dspspeech20; [[ $name == words ]] || from=barista
+    prepare "$from" "${!name}" --set where="split:train|dev" --out "data/$name-train"
+    prepare "$from" "${!name}" --set where=split:test --out "data/$name-test"
+  done
+fi
+if stage 1 "units"; then
+  speechkit units kmeans data/strings-train --k 200 --set features.sampling_rate=8000 --set features.hop_ms=20 \
+    --set features.normalize=utterance --nj "$nj" --out "$exp/codebook"
+  for set in synthetic $(sets); do
+    spawn speechkit units quantize "data/$set" --codebook "$exp/codebook" --out "$exp/units/$set"
+  done
+  gather
+  speechkit units stats "$exp/units/digits-test" --cuts data/digits-test --against text,speaker --json "$exp/units.json"
+fi
+if stage 2 "language model"; then
+  speechkit train conf/ulm.yaml --train "$exp/units/strings-train" --train "$exp/units/digits-train" \
+    --train "$exp/units/synthetic" --out "$exp/ulm"
+fi
+if stage 3 "prompts"; then
+  for task in $tasks; do
+    for method in $methods; do spawn train "$task" "$method"; done
+  done
+  gather
+fi
+if stage 4 "comparison"; then
+  for task in $tasks; do spawn evaluate "$task"; done
+  gather
+fi
+if stage 5 "many tasks in one batch"; then
+  banked=()
+  for task in $tasks; do banked+=("$exp/$task/lora/seed-0"); done
+  speechkit prompt bank "${banked[@]}" --lm "$exp/ulm" --out "$exp/bank"
+  speechkit prompt predict "$exp/bank" --lm "$exp/ulm" --units "$exp/units/digits-test" --out "$exp/bank-digits-test"
+fi
+if stage 6 "results"; then
+  speechkit report "$exp"/score/*.json --title "Prompts for a unit language model" --out "$exp/report.html" \
+    --update RESULTS.md
+fi
