@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from speechkit.cli.options import Force, Out, Seed, Set, ShowConfig
-from speechkit.prompt.config_generate import GenerateKind
 
 Lm = Annotated[Path, typer.Option("--lm", metavar="DIR", help="Folder of a unit language model.")]
 
@@ -63,7 +62,8 @@ def generate(
     lm: Lm,
     out: Out,
     kind: Annotated[
-        GenerateKind, typer.Option("--kind", help="Go on after the first units, or fill a gap between units.")
+        Literal["continue", "inpaint"],
+        typer.Option("--kind", help="Go on after the first units, or fill a gap between units."),
     ] = "continue",
     temperature: Annotated[
         float, typer.Option("--temperature", min=0, help="Of the distribution that units are drawn from; 0: greedy.")

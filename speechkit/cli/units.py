@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from speechkit.cli.options import Force, Json, Merge, NumJobs, Out, Seed, Set, ShardOption, ShowConfig
 from speechkit.units.config import FeatureKind
-from speechkit.units.config_vocoder import Durations
 
 app = typer.Typer(
     name="units", help="Discrete units of speech: codebooks, encoding, what they are worth.", no_args_is_help=True
@@ -229,7 +228,8 @@ def resynth(
     ] = None,
     speaker: Annotated[str | None, typer.Option("--speaker", help="Voice that the vocoder knows.")] = None,
     durations: Annotated[
-        Durations, typer.Option("--durations", help="Run lengths: those given, or those that the vocoder predicts.")
+        Literal["given", "predicted"],
+        typer.Option("--durations", help="Run lengths: those given, or those that the vocoder predicts."),
     ] = "given",
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Of Griffin-Lim.")] = 32,
     device: Annotated[str, typer.Option("--device", help="Where the network runs: cpu or cuda.")] = "cpu",

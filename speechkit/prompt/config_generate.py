@@ -8,13 +8,13 @@ from pydantic import Field
 
 from speechkit.config import Config
 
-GenerateKind = Literal["continue", "inpaint"]
-
 
 class GenerateConfig(Config):
     """What a unit language model makes of the units of utterances."""
 
-    kind: GenerateKind = Field("continue", description="go on after the first units, or fill a gap between units")
+    kind: Literal["continue", "inpaint"] = Field(
+        "continue", description="go on after the first units, or fill a gap between units"
+    )
     keep: float = Field(0.5, ge=0, le=1, description="continue: share of an utterance's units that is given")
     gap_start: float = Field(0.4, ge=0, lt=1, description="inpaint: where the gap begins, as share of the utterance")
     gap_len: float = Field(0.2, gt=0, le=1, description="inpaint: its length, as share of the utterance")

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from speechkit.config import NEUTRAL, Config
 
-Durations = Literal["given", "predicted"]
-
 
 class VocoderConfig(Config):
     """A small vocoder: units to log-mel bands by convolutions, bands to audio by Griffin-Lim."""
@@ -46,7 +44,7 @@ class ResynthConfig(Config):
     speaker: str | None = Field(
         None, description="voice: a name or number that the vocoder knows; none: no certain one"
     )
-    durations: Durations = Field(
+    durations: Literal["given", "predicted"] = Field(
         "given",
         description="run lengths of the units, or those that the vocoder predicts; units without any need these",
     )
