@@ -24,9 +24,10 @@ corpus_of() { # corpus_of TASK: its parts are data/CORPUS-train and data/CORPUS-
     *) echo "$1" ;;
   esac
 }
-sets() { # sets: all parts, each once
+sets() { # sets: all that is encoded, each once
   local task
-  for task in $tasks; do printf '%s-train\n%s-test\n' "$(corpus_of "$task")" "$(corpus_of "$task")"; done | sort -u
+  echo synthetic strings-train ${full/false/}
+  for task in $tasks; do echo "$(corpus_of "$task")-train $(corpus_of "$task")-test"; done
 }
 train() { # train TASK METHOD
   local from more=()
@@ -60,6 +61,8 @@ if stage 0 "speech"; then
     strings "george|theo" --set num_strings=300 --set seed=3 --out data/unheard-test
     digits "take:$(takes 5 19)" takes-train
     digits "take:$(takes 0 4)" takes-test
+    speechkit data synth --sampling-rate 8000 --speakers 24 --texts conf/words.txt --sentences-per-speaker 30 --pitch 10:99 \
+      --formant 0.9:1.3 --seed 5 --prefix made --nj "$nj" --out data/made
   fi
   for name in ${words:+words} ${orders:+orders}; do
     from=dspspeech20; [[ $name == words ]] || from=barista
@@ -96,7 +99,30 @@ if stage 5 "many tasks in one batch"; then
   speechkit prompt bank "${banked[@]}" --lm "$exp/ulm" --out "$exp/bank"
   speechkit prompt predict "$exp/bank" --lm "$exp/ulm" --units "$exp/units/digits-test" --out "$exp/bank-digits-test"
 fi
-if stage 6 "results"; then
-  speechkit report "$exp"/score/*.json --title "Prompts for a unit language model" --out "$exp/report.html" \
-    --update RESULTS.md
+if stage 6 "in-context learning"; then
+  if [[ $full == true ]]; then
+    task() { echo "{name: $1, label: $2, units: $exp/units/$3, cuts: data/$3}"; }
+    asked="$(task digit text digits-test), $(task speaker speaker takes-test)"
+    [[ -z $words ]] || asked+=", $(task word text words-test), $(task student speaker words-test)"
+    speechkit prompt icl conf/icl.yaml --lm "$exp/ulm" --set evaluation="[$asked]" --out "$exp/icl" \
+      --set warmup="[$(task made-word text made), $(task made-voice speaker made)]"
+  fi
+fi
+if stage 7 "speech from units"; then
+  if [[ $full == true ]]; then
+    speechkit units vocoder-train "$exp/units/strings-train" --cuts data/strings-train --nj "$nj" --out "$exp/vocoder"
+    speechkit units resynth "$exp/units/strings-test" --vocoder "$exp/vocoder" --cuts data/strings-test --out data/spoken
+    speechkit train ../digits/conf/ctc.yaml --train data/strings-train --set optim.num_steps=500 --out "$exp/asr"
+    for set in strings-test spoken; do
+      speechkit decode "data/$set" --exp "$exp/asr" --out "$exp/asr-$set"
+      speechkit score wer "data/$set" "$exp/asr-$set" --json "$exp/score/recognised-$set.json"
+    done
+    speechkit prompt generate "$exp/units/strings-test" --lm "$exp/ulm" --top-k 20 --out "$exp/continued"
+    speechkit units resynth "$exp/continued" --vocoder "$exp/vocoder" --durations predicted --out "$exp/continued-audio"
+  fi
+fi
+if stage 8 "results"; then
+  reported=("$exp"/score/*.json)
+  [[ $full == false ]] || reported+=("$exp/icl/icl.json")
+  speechkit report "${reported[@]}" --title "Prompts for a unit language model" --out "$exp/report.html" --update RESULTS.md
 fi

@@ -72,6 +72,9 @@ class UlmConfig(TransformerConfig):
         0.0, ge=0, le=1, description="share of training examples whose units are to be named behind the separator"
     )
     readout_units: int = Field(8, ge=1, description="units to name, at most")
+    readout_order: Literal["random", "spoken", "both"] = Field(
+        "random", description="distinct units in random order, every n-th unit as spoken, or one or the other by chance"
+    )
     mask_share: float = Field(0.3, gt=0, lt=1, description="share of the units masked for an encoder-decoder")
     mask_span: float = Field(3.5, gt=1, description="mean units in a masked span")
     suffix_share: float = Field(

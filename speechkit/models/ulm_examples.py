@@ -1,7 +1,7 @@
 """What a unit language model is trained on: next units, units to be named behind the separator, masked units restored.
 
-A read-out, [END units SEP some of the distinct units in random order END], teaches the model to sum up what it has
-read at the separator, where prompts will ask.
+A read-out, [END units SEP some of the units END], teaches the model to sum up what it has read at the separator, where
+prompts will ask: distinct units in random order are a bag, every n-th unit as spoken is a transcript without labels.
 """
 
 from __future__ import annotations
@@ -42,11 +42,20 @@ def draw_pairs(
 
 def _readout(units: Sequence[int], gen: np.random.Generator, config: UlmConfig, num_units: int) -> Pair:
     end, sep = num_units, num_units + 1
-    distinct = gen.permutation(sorted(set(units)))[: config.readout_units].tolist()
+    told = _told(units, gen, config)
     if config.architecture == "encoder_decoder":
-        return Pair([sep, *distinct], [*distinct, end], list(units), True)
+        return Pair([sep, *told], [*told, end], list(units), True)
     # the separator itself is given, not predicted
-    return Pair([end, *units, sep, *distinct], [*units, IGNORED, *distinct, end], [], True)
+    return Pair([end, *units, sep, *told], [*units, IGNORED, *told, end], [], True)
+
+
+def _told(units: Sequence[int], gen: np.random.Generator, config: UlmConfig) -> list[int]:
+    """What a read-out names."""
+    is_spoken = config.readout_order == "spoken" or (config.readout_order == "both" and gen.random() < 0.5)
+    if not is_spoken:
+        return gen.permutation(sorted(set(units)))[: config.readout_units].tolist()  # type: ignore[no-any-return]
+    every = -(-len(units) // config.readout_units)
+    return list(units[int(gen.integers(every)) :: every])
 
 
 def _plain(units: Sequence[int], gen: np.random.Generator, config: UlmConfig, num_units: int) -> Pair:

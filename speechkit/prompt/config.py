@@ -132,6 +132,9 @@ class PromptTrainConfig(LoopConfig):
     method: MethodConfig = Field(PromptConfig(), description="what is trained")
     shots: int | None = Field(None, ge=1, description="training utterances of each class, drawn; none: all")
     num_seeds: int = Field(3, ge=1, le=100, description="runs with the seeds seed, seed + 1, ...")
+    unit_noise: float = Field(
+        0.0, ge=0, lt=1, description="share of the units of training utterances that are left out, or replaced by any"
+    )
     random_lm: bool = Field(False, description="train on an untrained language model of the same shape: a control")
     allow_overlap: bool = Field(False, description="train although the dev set overlaps with the training data")
     batch: TokenBatchConfig = Field(TokenBatchConfig(max_tokens=8192, pool_size=512), description="batches")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from speechkit.prompt.predict import predict
 from speechkit.prompt.score import Scores, score
 from speechkit.prompt.tasks import Task
 from speechkit.prompt.verbalizer import LabelMap
+from speechkit.rng import rng
 
 _NUM_REAL = 16  # utterances whose keys and values prompts start from
 
@@ -33,6 +34,8 @@ class PromptMaterial:
     label_map: LabelMap
     train: list[Example]
     dev: list[Row] = field(default_factory=list)
+    noise: float = field(default=0.0, kw_only=True)
+    seed: int = field(default=0, kw_only=True)
 
     def make_model(self) -> nn.Module:
         """The prompt before training; torch's generator is seeded."""
@@ -53,8 +56,17 @@ class PromptMaterial:
         return self.sizes(self.train, 0)
 
     def make_batch(self, utterances: Sequence[Any], epoch: int) -> PromptBatch:
-        """Padded examples."""
-        return collate(utterances)
+        """Padded examples, with the noise of this epoch."""
+        return collate([self._disturbed(example, epoch) for example in utterances] if self.noise else utterances)
+
+    def _disturbed(self, example: Example, epoch: int) -> Example:
+        """Some units left out and as many others replaced by any; drawn from (seed, epoch, utterance)."""
+        gen = rng(self.seed, "units", epoch, example.utt_id)
+        units = np.array(example.units)
+        draw = gen.random(len(units))
+        others = gen.integers(self.lm.num_units, size=len(units))
+        units = np.where(draw < self.noise / 2, others, units)[draw < 1 - self.noise / 2]
+        return replace(example, units=tuple(units.tolist()) or example.units)
 
     def describe(self) -> str:
         """Units and labels."""

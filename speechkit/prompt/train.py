@@ -140,4 +140,4 @@ def _material(
     label_map = make_label_map(task, examples, num_units=lm.num_units, seed=seed)
     if config.random_lm:
         lm = untrained_like(lm, seed=seed)
-    return PromptMaterial(lm, task, config.method, label_map, examples, list(dev))
+    return PromptMaterial(lm, task, config.method, label_map, examples, list(dev), noise=config.unit_noise, seed=seed)

@@ -131,6 +131,19 @@ def test_an_encoder_is_told_of_a_continuation_by_a_mask() -> None:
     assert torch.allclose(found[0], expected[0, -1], atol=1e-5)
 
 
+def test_a_decoder_reads_all_that_an_encoder_says_of_prompt_and_source() -> None:
+    lm, prompt = make("encoder_decoder"), some_prompt(1, has_encoder=True)
+    assert lm.encoder is not None and prompt.encoder is not None
+    read, asked = torch.tensor([[END, *SOURCES[0], END]]), torch.tensor([[SEP, *TARGETS[0]]])
+    x_BTD = lm.embed(read, prompt.encoder)
+    encoded_BSD = lm.encoder(x_BTD, lengths_B=torch.tensor([7]), injection=prompt.encoder)
+    assert encoded_BSD.shape[1] == 3 + 7
+    memory = lm.decoder.memory(encoded_BSD, torch.tensor([10]))
+    y_BTD = lm.embed(asked, prompt.decoder)
+    expected = lm.decoder(y_BTD, lengths_B=torch.tensor([3]), injection=prompt.decoder, memory=memory)[:, -3:]
+    assert torch.allclose(lm.states(padded(SOURCES[:1]), padded(TARGETS[:1]), prompt), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_a_search_can_be_selected(kind: str) -> None:
     lm = make(kind)
@@ -197,6 +210,21 @@ def test_nats_are_those_of_the_softmax_over_units_and_end() -> None:
 
 def config(architecture: str = "decoder", **fields: Any) -> UlmConfig:
     return UlmConfig(architecture=architecture, **fields)
+
+
+def test_a_readout_may_name_units_in_the_order_they_are_spoken() -> None:
+    units, own = [k % K for k in range(11)], config(readout_share=1.0, readout_units=4, readout_order="spoken")
+    starts = set()
+    for seed in range(20):
+        pair = draw_pairs([units], ["u"], config=own, num_units=K, seed=seed)[0]
+        told = pair.read[pair.read.index(K + 1) + 1 :]
+        starts.add(told[0])
+        assert told == units[units.index(told[0]) :: 3] and len(told) <= 4
+    assert starts == {0, 1, 2}
+    both = config(readout_share=1.0, readout_units=4, readout_order="both")
+    found = [draw_pairs([units], ["u"], config=both, num_units=K, seed=seed)[0].goal for seed in range(40)]
+    spoken = sum(goal[12:-1] == sorted(goal[12:-1]) or goal[12:-1] == units[goal[12] :: 3] for goal in found)
+    assert 8 < spoken < 32
 
 
 def test_a_readout_names_distinct_units_behind_the_separator() -> None:
