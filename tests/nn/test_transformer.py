@@ -235,8 +235,9 @@ def test_columns_before_the_projection_are_read_like_tokens_without_a_turn() -> 
     assert not torch.allclose(found[0], model(x_BTD, lengths_B=lengths(4)))
 
 
-def test_every_token_sees_the_columns_and_no_later_token() -> None:
-    model = make()
+@pytest.mark.parametrize("is_decoder", [True, False], ids=["decoder", "encoder"])
+def test_every_token_sees_the_columns_and_a_decoder_no_later_token(is_decoder: bool) -> None:
+    model = make(is_decoder=is_decoder)
     injection = prompts(1, config=model.config)
     x_BTD = torch.randn(1, 5, DIM, requires_grad=True)
     columns = injection.layers[0].columns
@@ -246,7 +247,7 @@ def test_every_token_sees_the_columns_and_no_later_token() -> None:
     for t in range(5):
         out = model(x_BTD, lengths_B=lengths(5), injection=injection)[0, 2 + t].square().sum()
         by_token, by_column, by_input = torch.autograd.grad(out, [x_BTD, columns.keys_BPD, injection.input_BPD])
-        assert (by_token[0].abs().sum(1) > 0).tolist() == [s <= t for s in range(5)]
+        assert (by_token[0].abs().sum(1) > 0).tolist() == [not is_decoder or s <= t for s in range(5)]
         assert (by_column.abs().sum(2) > 0).all()
         assert (by_input.abs().sum(2) > 0).all()
 
