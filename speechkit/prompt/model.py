@@ -22,7 +22,6 @@ from speechkit.prompt.tasks import Task
 from speechkit.prompt.verbalizer import LabelMap, Verbalizer
 
 _ROWS = 16
-_MULTIPLE = 8  # padded lengths are multiples: the same utterance has the same bits in more batches
 
 
 @dataclass
@@ -60,8 +59,6 @@ def collate(examples: Sequence[Example]) -> PromptBatch:
     labels_BU, num_labels_B = padded([example.labels for example in examples])
     labels_BU = labels_BU.masked_fill(~padding_mask(num_labels_B, labels_BU.shape[1]), IGNORED_LABEL)
     source = padded([example.units for example in examples])
-    width = -source.tokens_BT.shape[1] % _MULTIPLE
-    source = Padded(nn.functional.pad(source.tokens_BT, (0, width)), source.lengths_B)
     return PromptBatch([example.utt_id for example in examples], source, labels_BU, num_labels_B)
 
 
