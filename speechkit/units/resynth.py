@@ -16,6 +16,7 @@ from speechkit.audio.io import write_flac
 from speechkit.data.store import load_cuts, make_cut, plain_cut, save_manifests
 from speechkit.data.stream import manifest_path
 from speechkit.errors import SpeechkitError, counted
+from speechkit.models.table import check_device
 from speechkit.units.config_vocoder import HifiganImportConfig, ResynthConfig
 from speechkit.units.extractor import Floats
 from speechkit.units.hifigan import read_hifigan, shape_of
@@ -52,6 +53,7 @@ def run(
     Raises:
         SpeechkitError: vocoder and units do not belong together, or the manifest lacks utterances.
     """
+    check_device(config.device)
     unit_set = load_units(units)
     loaded = load_vocoder(vocoder, device=config.device)
     about = unit_set.about

@@ -108,6 +108,8 @@ def test_wrong_inputs_are_named(made: Path, tmp_path: Path, run_speechkit: Run) 
     assert code == 2
     assert "no voice `bob`" in message
     assert "s0 s1" in message
+    if not torch.cuda.is_available():
+        assert "finds no GPU" in resynth(made / "units", *vocoder, "--device", "cuda")[1]
     assert "is missing" in resynth(made / "units", "--vocoder", made / "units")[1]
     other = tmp_path / "other"
     shutil.copytree(made / "units", other)
