@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
-option full     false "speakers, digit strings, ten shots, examples in the context, and speech from units, too"
+option full     false "speakers, digit strings, ten shots, and examples in the context, too"
 option words    ""    "folder of dspspeech20, for spoken words of speakers never heard; empty: none"
 option orders   ""    "folder of barista, for slots of spoken orders; empty: none"
 option methods  "lora prompt head full" "what is trained; each is a row of the table"
@@ -18,33 +18,31 @@ tasks=digits
 tasks+="${words:+ words}${orders:+ orders}"
 heard="jackson|nicolas|yweweler|lucas" # the two others are never heard in training
 corpus_of() { # corpus_of TASK: its parts are data/CORPUS-train and data/CORPUS-test
-  case $1 in
-    ten-shot) echo digits ;;
-    speaker) echo takes ;;
-    *) echo "$1" ;;
-  esac
+  local named=${1/ten-shot/digits}
+  echo "${named/speaker/takes}"
 }
-sets() { # sets: all that is encoded, each once
-  local task
-  echo synthetic strings-train ${full/false/}
-  for task in $tasks; do echo "$(corpus_of "$task")-train $(corpus_of "$task")-test"; done
+sets() { # sets: all that is encoded, a line each
+  printf '%s\n' synthetic strings-train
+  for task in $tasks; do printf "$(corpus_of "$task")-%s\n" train test; done
+  [[ $full == false ]] || printf '%s\n' made unheard-test
 }
 train() { # train TASK METHOD
-  local from more=()
+  local from more=(--set optim.num_steps=200)
   from=$(corpus_of "$1")
-  [[ $1 != ten-shot ]] || more=(--shots 10)
-  [[ $1-$2 != strings-lora ]] || more=(--set method.rank=16 --set 'method.targets=[query,key,value,output]')
+  [[ $1 != ten-shot ]] || more+=(--shots 10)
+  [[ $1 != strings ]] || more=(--set optim.num_steps=600)
+  [[ $1-$2 != strings-lora ]] || more+=(--set method.rank=16 --set 'method.targets=[query,key,value,output]')
   speechkit prompt train "conf/tasks/$1.yaml" --lm "$exp/ulm" --units "$exp/units/$from-train" --cuts "data/$from-train" \
-    --method "$2" --seeds "$seeds" "${more[@]}" --out "$exp/$1/$2"
+    --method "$2" --seeds "$seeds" --set unit_noise=0.3 "${more[@]}" --out "$exp/$1/$2"
 }
-evaluate() { # evaluate TASK: the methods, and what else there is to beat
-  local from baselines=bow,pool,random
+evaluate() { # evaluate TASK TEST BASELINES: the methods, and what else there is to beat
+  local from
   from=$(corpus_of "$1")
-  speechkit prompt eval "${methods_of[@]/#/$exp/$1/}" --lm "$exp/ulm" --units "$exp/units/$from-test" --cuts "data/$from-test" \
-    --train-units "$exp/units/$from-train" --train-cuts "data/$from-train" --baselines "$baselines" \
-    --json "$exp/score/$1.json" --out "$exp/$1/eval"
+  speechkit prompt eval "${trained[@]/#/$exp/$1/}" --lm "$exp/ulm" --units "$exp/units/$2" --cuts "data/$2" --baselines "$3" \
+    --train-units "$exp/units/$from-train" --train-cuts "data/$from-train" --json "$exp/score/$1-$2.json" \
+    --out "$exp/$1/eval-$2"
 }
-read -ra methods_of <<<"$methods"
+read -ra trained <<<"$methods"
 
 if stage 0 "speech"; then
   prepare() { speechkit data prepare "$@" --nj "$nj"; }
@@ -73,7 +71,7 @@ fi
 if stage 1 "units"; then
   speechkit units kmeans data/strings-train --k 200 --set features.sampling_rate=8000 --set features.hop_ms=20 \
     --set features.normalize=utterance --nj "$nj" --out "$exp/codebook"
-  for set in synthetic $(sets); do
+  for set in $(sets | sort -u); do
     spawn speechkit units quantize "data/$set" --codebook "$exp/codebook" --out "$exp/units/$set"
   done
   gather
@@ -90,7 +88,10 @@ if stage 3 "prompts"; then
   gather
 fi
 if stage 4 "comparison"; then
-  for task in $tasks; do spawn evaluate "$task"; done
+  for task in ${tasks/strings/}; do spawn evaluate "$task" "$(corpus_of "$task")-test" bow,pool,random; done
+  for test in strings-test unheard-test; do
+    [[ $full == false ]] || spawn evaluate strings "$test" none # a bag has no order
+  done
   gather
 fi
 if stage 5 "many tasks in one batch"; then
@@ -100,28 +101,13 @@ if stage 5 "many tasks in one batch"; then
   speechkit prompt predict "$exp/bank" --lm "$exp/ulm" --units "$exp/units/digits-test" --out "$exp/bank-digits-test"
 fi
 if stage 6 "in-context learning"; then
-  if [[ $full == true ]]; then
-    task() { echo "{name: $1, label: $2, units: $exp/units/$3, cuts: data/$3}"; }
-    asked="$(task digit text digits-test), $(task speaker speaker takes-test)"
-    [[ -z $words ]] || asked+=", $(task word text words-test), $(task student speaker words-test)"
-    speechkit prompt icl conf/icl.yaml --lm "$exp/ulm" --set evaluation="[$asked]" --out "$exp/icl" \
-      --set warmup="[$(task made-word text made), $(task made-voice speaker made)]"
-  fi
+  task() { echo "{name: $1, label: $2, units: $exp/units/$3, cuts: data/$3}"; }
+  asked="$(task digit text digits-test), $(task speaker speaker takes-test)"
+  [[ -z $words ]] || asked+=", $(task word text words-test), $(task student speaker words-test)"
+  [[ $full == false ]] || speechkit prompt icl conf/icl.yaml --lm "$exp/ulm" --set evaluation="[$asked]" --out "$exp/icl" \
+    --set warmup="[$(task made-word text made), $(task made-voice speaker made)]"
 fi
-if stage 7 "speech from units"; then
-  if [[ $full == true ]]; then
-    speechkit units vocoder-train "$exp/units/strings-train" --cuts data/strings-train --nj "$nj" --out "$exp/vocoder"
-    speechkit units resynth "$exp/units/strings-test" --vocoder "$exp/vocoder" --cuts data/strings-test --out data/spoken
-    speechkit train ../digits/conf/ctc.yaml --train data/strings-train --set optim.num_steps=500 --out "$exp/asr"
-    for set in strings-test spoken; do
-      speechkit decode "data/$set" --exp "$exp/asr" --out "$exp/asr-$set"
-      speechkit score wer "data/$set" "$exp/asr-$set" --json "$exp/score/recognised-$set.json"
-    done
-    speechkit prompt generate "$exp/units/strings-test" --lm "$exp/ulm" --top-k 20 --out "$exp/continued"
-    speechkit units resynth "$exp/continued" --vocoder "$exp/vocoder" --durations predicted --out "$exp/continued-audio"
-  fi
-fi
-if stage 8 "results"; then
+if stage 7 "results"; then
   reported=("$exp"/score/*.json)
   [[ $full == false ]] || reported+=("$exp/icl/icl.json")
   speechkit report "${reported[@]}" --title "Prompts for a unit language model" --out "$exp/report.html" --update RESULTS.md
