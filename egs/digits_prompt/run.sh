@@ -9,6 +9,7 @@ option words    ""    "folder of dspspeech20, for spoken words of speakers never
 option orders   ""    "folder of barista, for slots of spoken orders; empty: none"
 option methods  "lora prompt head full" "what is trained; each is a row of the table"
 option seeds    3     "runs of everything that is trained"
+option string_seeds 1 "runs of digit strings, which take ten times as long"
 option parallel 2     "trainings at once"
 option nj       2     "processes that make audio and units"
 option exp      exp   "folder of models, predictions and scores"
@@ -27,13 +28,13 @@ sets() { # sets: all that is encoded, a line each
   [[ $full == false ]] || printf '%s\n' made unheard-test
 }
 train() { # train TASK METHOD
-  local from more=(--set optim.num_steps=200)
+  local from more=(--seeds "$seeds" --set unit_noise=0.3 --set optim.num_steps=200)
   from=$(corpus_of "$1")
   [[ $1 != ten-shot ]] || more+=(--shots 10)
-  [[ $1 != strings ]] || more=(--set optim.num_steps=600)
+  [[ $1 != strings ]] || more=(--seeds "$string_seeds" --set unit_noise=0.2 --set optim.num_steps=800)
   [[ $1-$2 != strings-lora ]] || more+=(--set method.rank=16 --set 'method.targets=[query,key,value,output]')
   speechkit prompt train "conf/tasks/$1.yaml" --lm "$exp/ulm" --units "$exp/units/$from-train" --cuts "data/$from-train" \
-    --method "$2" --seeds "$seeds" --set unit_noise=0.3 "${more[@]}" --out "$exp/$1/$2"
+    --method "$2" "${more[@]}" --out "$exp/$1/$2"
 }
 evaluate() { # evaluate TASK TEST BASELINES: the methods, and what else there is to beat
   local from
