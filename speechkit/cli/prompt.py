@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from speechkit.cli.options import AllowOverlap, Force, Json, Out, Seed, Set, ShowConfig
-from speechkit.prompt.config import VerbalizerKind
+from speechkit.prompt.config_kinds import MethodKind, VerbalizerKind
 
 app = typer.Typer(
     name="prompt",
@@ -19,7 +19,6 @@ app = typer.Typer(
 Lm = Annotated[Path, typer.Option("--lm", help="Folder of a unit language model.")]
 Units = Annotated[Path, typer.Option("--units", help="Folder made by `units quantize`.")]
 Cuts = Annotated[Path, typer.Option("--cuts", metavar="CUTS", help="Manifest of these utterances, with their labels.")]
-MethodKind = Literal["prompt", "lora", "head", "full"]
 
 
 @app.command()

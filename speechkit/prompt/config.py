@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from speechkit.config import NEUTRAL, Config
 from speechkit.data.config_batch import TokenBatchConfig
+from speechkit.prompt.config_kinds import VerbalizerKind
 from speechkit.train.config import LoopConfig, OptimConfig
 
-VerbalizerKind = Literal["linear", "hidden", "freq", "random", "mi"]
 TaskKind = Literal["classification", "slots", "sequence"]
 Projection = Literal["query", "key", "value", "output"]
 

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from speechkit.errors import SpeechkitError, counted
-from speechkit.prompt.config import VerbalizerKind
+from speechkit.prompt.config_kinds import VerbalizerKind
 from speechkit.prompt.examples import Example
 from speechkit.prompt.tasks import Task
 from speechkit.rng import rng
