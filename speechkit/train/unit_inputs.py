@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,15 @@ import torch
 from torch import nn
 
 from speechkit import log
-from speechkit.artifact import write_json
 from speechkit.data.plan import plan_epoch
 from speechkit.data.unit_batch import UnitBatch, pad
 from speechkit.errors import SpeechkitError, counted
 from speechkit.models.ulm import UnitLm
-from speechkit.models.ulm_folder import write_bigram
+from speechkit.models.ulm_folder import write_about, write_bigram
 from speechkit.rng import derive_seed
+from speechkit.text.bigram import Bigram, count_pairs
 from speechkit.train.config import UnitTrainConfig
 from speechkit.units.unit_file import UnitSet, load_units
-
-ULM_FILE, IDS_FILE = "ulm.json", "training_ids.txt"
-ABOUT_KEYS = ("codebook", "frames_per_second", "first_centre_seconds", "sampling_rate", "dedup")
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,9 @@ class UnitInputs:
     num_units: int
     train: list[Piece]
     dev: list[Piece]
+    about: Mapping[str, Any]
+    training_ids: list[str]
+    folder: Path
 
     def make_model(self) -> nn.Module:
         """The untrained model."""
@@ -67,18 +68,42 @@ class UnitInputs:
 
     def describe(self) -> str:
         """Units in all."""
-        return f"{sum(len(piece.units) for piece in self.train)} units"
+        return f"{self.num_training_units} units"
 
     def look(self, model: nn.Module, device: torch.device) -> tuple[str, dict[str, Any]] | None:
-        """Cross-entropy of the held-out units."""
+        """Cross-entropy of the held-out units, and that of a bigram model of the training units."""
         if not self.dev:
             return None
-        nats = nats_per_token(model, self.dev, self.config, device)
-        return f"{nats:.3f} nats per unit", {"nats_per_unit": round(nats, 4)}
+        nats = round(nats_per_token(model, self.dev, self.config, device), 4)
+        return f"{nats:.3f} nats per unit, bigram {self.bigram_nats:.3f}", {
+            "nats_per_unit": nats, "bigram_nats_per_unit": self.bigram_nats,
+        }  # fmt: skip
 
     def verdict(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
-        """How much was read."""
-        return {"num_units": self.num_units, "training_units": sum(len(piece.units) for piece in self.train)}
+        """How much was read; `ulm.json` gets what is known of the held-out units now."""
+        found = self.look(model, device)
+        if found is not None:
+            numbers = found[1]
+            self.write_about(valid_nats=numbers["nats_per_unit"], bigram_nats=numbers["bigram_nats_per_unit"])
+        return {"num_units": self.num_units, "training_units": self.num_training_units}
+
+    @cached_property
+    def bigram_nats(self) -> float:
+        """Of the held-out units, per unit or end."""
+        bigram = Bigram(count_pairs([piece.units for piece in self.train], num_symbols=self.num_units))
+        total, count = bigram.nats([piece.units for piece in self.dev])
+        return round(total / count, 4)
+
+    @property
+    def num_training_units(self) -> int:
+        """Units of all pieces."""
+        return sum(len(piece.units) for piece in self.train)
+
+    def write_about(self, **numbers: float) -> None:
+        """Say in the folder what the units are of, and whose."""
+        keys = ("codebook", "frames_per_second", "first_centre_seconds", "sampling_rate", "dedup")
+        about = {key: self.about.get(key) for key in keys} | {"num_training_units": self.num_training_units}
+        write_about(self.folder, {"num_units": self.num_units, **about, **numbers}, training_ids=self.training_ids)
 
 
 def batch_of(pieces: Sequence[Piece]) -> UnitBatch:
@@ -120,13 +145,10 @@ def read_units(config: UnitTrainConfig, *, train: Sequence[Path], dev: Path | No
     if cut:
         log.info(f"long utterances were cut into {counted(cut, 'more piece')} of at most {config.max_units} units")
     dev_pieces = [piece for own in held_out for piece in pieces_of(own, config.max_units)]
-    about = {key: sets[0].about.get(key) for key in ABOUT_KEYS}
-    write_json(
-        folder / ULM_FILE, {"num_units": sets[0].k, **about, "num_training_units": sum(len(p.units) for p in pieces)}
-    )
     write_bigram(folder, [piece.units for piece in pieces], num_units=sets[0].k)
-    (folder / IDS_FILE).write_text("".join(f"{utt_id}\n" for utt_id in ids), encoding="utf-8")
-    return UnitInputs(config, sets[0].k, pieces, dev_pieces)
+    inputs = UnitInputs(config, sets[0].k, pieces, dev_pieces, sets[0].about, ids, folder)
+    inputs.write_about()
+    return inputs
 
 
 def pieces_of(units: UnitSet, max_units: int) -> list[Piece]:
