@@ -4,9 +4,9 @@
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
-option full     false "speakers, digit strings, ten shots, and examples in the context, too"
-option words    ""    "folder of dspspeech20, for spoken words of speakers never heard; empty: none"
-option orders   ""    "folder of barista, for slots of spoken orders; empty: none"
+option tasks    digits "of digits, ten-shot, speaker, strings, words, orders and icl (examples in the context)"
+option words    ""    "folder of dspspeech20, for words and icl; absolute path"
+option orders   ""    "folder of barista, for orders; absolute path"
 option methods  "lora prompt head full" "what is trained; each is a row of the table"
 option seeds    3     "runs of everything that is trained"
 option string_seeds 1 "runs of digit strings, which take ten times as long"
@@ -14,18 +14,17 @@ option parallel 2     "trainings at once"
 option nj       2     "processes that make audio and units"
 option exp      exp   "folder of models, predictions and scores"
 options "$@"
-tasks=digits
-[[ $full == false ]] || tasks="digits speaker strings ten-shot"
-tasks+="${words:+ words}${orders:+ orders}"
+prompted=${tasks/icl/}
+has() { [[ " $tasks " == *" $1 "* ]]; }
 heard="jackson|nicolas|yweweler|lucas" # the two others are never heard in training
 corpus_of() { # corpus_of TASK: its parts are data/CORPUS-train and data/CORPUS-test
-  local named=${1/ten-shot/digits}
-  echo "${named/speaker/takes}"
+  local named=${1/ten-shot/digits}; echo "${named/speaker/takes}"
 }
 sets() { # sets: all that is encoded, a line each
-  printf '%s\n' synthetic strings-train
-  for task in $tasks; do printf "$(corpus_of "$task")-%s\n" train test; done
-  [[ $full == false ]] || printf '%s\n' made unheard-test
+  printf '%s\n' synthetic strings-train digits-train digits-test
+  for task in $prompted; do printf "$(corpus_of "$task")-%s\n" train test; done
+  ! has strings || echo unheard-test
+  ! has icl || printf '%s\n' made takes-test words-test
 }
 train() { # train TASK METHOD
   local from more=(--seeds "$seeds" --set unit_noise=0.3 --set optim.num_steps=200)
@@ -53,21 +52,24 @@ if stage 0 "speech"; then
   digits "speaker:$heard,take:$(takes 5 49)" digits-train
   digits "speaker:george|theo" digits-test
   strings "$heard" --set num_strings=2000 --set takes=5-49 --out data/strings-train
-  speechkit data synth --sampling-rate 8000 --speakers 60 --digits 3:5 --digit-strings 1500 --sentences-per-speaker 25 \
-    --pitch 10:99 --formant 0.9:1.3 --rate 80:180 --word-gap-ms 100 --nj "$nj" --out data/synthetic
-  if [[ $full == true ]]; then
+  voices() { speechkit data synth --sampling-rate 8000 --pitch 10:99 --formant 0.9:1.3 --rate 80:180 --nj "$nj" "$@"; }
+  voices --speakers 60 --digits 3:5 --digit-strings 1500 --sentences-per-speaker 25 --word-gap-ms 100 --out data/synthetic
+  if has strings; then
     strings "$heard" --set num_strings=200 --set takes=0-4 --set seed=2 --out data/strings-test
     strings "george|theo" --set num_strings=300 --set seed=3 --out data/unheard-test
+  fi
+  if has speaker || has icl; then
     digits "take:$(takes 5 19)" takes-train
     digits "take:$(takes 0 4)" takes-test
-    speechkit data synth --sampling-rate 8000 --speakers 24 --texts conf/words.txt --sentences-per-speaker 30 --pitch 10:99 \
-      --formant 0.9:1.3 --seed 5 --prefix made --nj "$nj" --out data/made
   fi
-  for name in ${words:+words} ${orders:+orders}; do
-    from=dspspeech20; [[ $name == words ]] || from=barista
-    prepare "$from" "${!name}" --set where="split:train|dev" --out "data/$name-train"
-    prepare "$from" "${!name}" --set where=split:test --out "data/$name-test"
-  done
+  ! has icl || voices --speakers 24 --texts conf/words.txt --sentences-per-speaker 30 --seed 5 --prefix made --out data/made
+  two_sides() { # two_sides NAME CORPUS FOLDER
+    [[ -n $3 ]] || { echo "error: --tasks needs --$1 DIR" >&2; exit 2; }
+    prepare "$2" "$3" --set where="split:train|dev" --out "data/$1-train"
+    prepare "$2" "$3" --set where=split:test --out "data/$1-test"
+  }
+  if has words || has icl; then two_sides words dspspeech20 "$words"; fi
+  ! has orders || two_sides orders barista "$orders"
 fi
 if stage 1 "units"; then
   speechkit units kmeans data/strings-train --k 200 --set features.sampling_rate=8000 --set features.hop_ms=20 \
@@ -83,33 +85,34 @@ if stage 2 "language model"; then
     --train "$exp/units/synthetic" --out "$exp/ulm"
 fi
 if stage 3 "prompts"; then
-  for task in $tasks; do
+  for task in $prompted; do
     for method in $methods; do spawn train "$task" "$method"; done
   done
   gather
 fi
 if stage 4 "comparison"; then
-  for task in ${tasks/strings/}; do spawn evaluate "$task" "$(corpus_of "$task")-test" bow,pool,random; done
-  for test in strings-test unheard-test; do
-    [[ $full == false ]] || spawn evaluate strings "$test" none # a bag has no order
-  done
+  for task in ${prompted/strings/}; do spawn evaluate "$task" "$(corpus_of "$task")-test" bow,pool,random; done
+  if has strings; then # a bag has no order
+    for test in strings-test unheard-test; do spawn evaluate strings "$test" none; done
+  fi
   gather
 fi
 if stage 5 "many tasks in one batch"; then
   banked=()
-  for task in $tasks; do banked+=("$exp/$task/lora/seed-0"); done
+  for task in ${prompted/strings/}; do banked+=("$exp/$task/lora/seed-0"); done # strings have another rank
   speechkit prompt bank "${banked[@]}" --lm "$exp/ulm" --out "$exp/bank"
   speechkit prompt predict "$exp/bank" --lm "$exp/ulm" --units "$exp/units/digits-test" --out "$exp/bank-digits-test"
 fi
 if stage 6 "in-context learning"; then
   task() { echo "{name: $1, label: $2, units: $exp/units/$3, cuts: data/$3}"; }
+  warmup="$(task made-word text made), $(task made-voice speaker made)"
   asked="$(task digit text digits-test), $(task speaker speaker takes-test)"
-  [[ -z $words ]] || asked+=", $(task word text words-test), $(task student speaker words-test)"
-  [[ $full == false ]] || speechkit prompt icl conf/icl.yaml --lm "$exp/ulm" --set evaluation="[$asked]" --out "$exp/icl" \
-    --set warmup="[$(task made-word text made), $(task made-voice speaker made)]"
+  asked+=", $(task word text words-test), $(task student speaker words-test)"
+  ! has icl || speechkit prompt icl conf/icl.yaml --lm "$exp/ulm" --set warmup="[$warmup]" --set evaluation="[$asked]" \
+    --out "$exp/icl"
 fi
 if stage 7 "results"; then
   reported=("$exp"/score/*.json)
-  [[ $full == false ]] || reported+=("$exp/icl/icl.json")
+  ! has icl || reported+=("$exp/icl/icl.json")
   speechkit report "${reported[@]}" --title "Prompts for a unit language model" --out "$exp/report.html" --update RESULTS.md
 fi
