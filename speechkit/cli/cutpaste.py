@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from speechkit.cli.options import Force, Merge, NumJobs, Out, Seed, Set, ShardOption, ShowConfig
-from speechkit.cutpaste.config import Mode, SelectMethod, Speakers
+from speechkit.cutpaste.config_kinds import Mode, SelectMethod, Speakers
 
 app = typer.Typer(name="cutpaste", help="New utterances from the words of recorded ones.", no_args_is_help=True)
 

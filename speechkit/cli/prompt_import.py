@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from speechkit.cli.options import Force, Out, Set, ShowConfig
-from speechkit.prompt.config_import import UlmSource
+from speechkit.prompt.config_kinds import UlmSource
 
 
 def register(app: typer.Typer) -> None:

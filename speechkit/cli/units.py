@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from speechkit.cli.options import Force, Json, Merge, NumJobs, Out, Seed, Set, ShardOption, ShowConfig
-from speechkit.units.config import FeatureKind
+from speechkit.units.config_kinds import FeatureKind
 
 app = typer.Typer(
     name="units", help="Discrete units of speech: codebooks, encoding, what they are worth.", no_args_is_help=True

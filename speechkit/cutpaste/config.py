@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from speechkit.config import Config
+from speechkit.cutpaste.config_kinds import Mode, SelectMethod, Speakers
 
-SelectMethod = Literal["gradmatch", "facility", "influence", "random"]
-Mode = Literal["perm", "uniform", "ngram", "target-lm", "swap", "cover"]
-Speakers = Literal["same", "any"]
 _MAX_PAUSE_MS = 10_000
 
 

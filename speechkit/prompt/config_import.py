@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from speechkit.config import Config
 from speechkit.models.config import UlmConfig
-
-UlmSource = Literal["gslm", "unit-mbart", "hf"]
+from speechkit.prompt.config_kinds import UlmSource
 
 
 class UlmImportConfig(Config):

@@ -6,3 +6,4 @@ from typing import Literal
 
 VerbalizerKind = Literal["linear", "hidden", "freq", "random", "mi"]
 MethodKind = Literal["prompt", "lora", "head", "full"]
+UlmSource = Literal["gslm", "unit-mbart", "hf"]

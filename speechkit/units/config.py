@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from speechkit.audio.config import FeatureConfig
 from speechkit.config import NEUTRAL, Config
 
-FeatureKind = Literal["logmel", "mfcc", "ssl", "hf"]
 Normalize = Literal["utterance", "global", "none"]
 
 
