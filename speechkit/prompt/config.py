@@ -21,7 +21,7 @@ class PromptConfig(Config):
     kind: Literal["prompt"] = "prompt"
     default_lr: ClassVar[float] = 2e-2
     where: Literal["input", "deep", "both"] = Field(
-        "both", description="before the embedded tokens, as attention columns of every layer, or both"
+        "deep", description="before the embedded tokens, as attention columns of every layer, or both"
     )
     length: int = Field(5, ge=1, le=1000, description="vectors, and columns of each layer")
     projection: Literal["post", "pre"] = Field(

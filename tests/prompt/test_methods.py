@@ -75,7 +75,7 @@ def test_only_what_is_trained_is_stored(method: MethodConfig, verbalizer: str) -
 def test_real_initialisation_starts_at_keys_and_values_of_the_model() -> None:
     # in the original, initialisation assigns to a loop variable, and prompts start at N(0, 1) whatever is asked for
     lm = random_lm()
-    config = PromptConfig(length=4, init_noise=0.0)
+    config = PromptConfig(where="both", length=4, init_noise=0.0)
     tensors = initial_tensors(config, lm, [(3,)])
     heard: list[torch.Tensor] = []
     handle = lm.decoder.layers[1].attention.register_forward_pre_hook(lambda _m, args: heard.append(args[0][0]))  # type: ignore[union-attr,operator]

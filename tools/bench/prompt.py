@@ -145,7 +145,7 @@ def main() -> None:
     dim, layers = (int(value) for value in (sys.argv[1:3] or (128, 4)))
     config = UlmConfig(dim=dim, num_layers=layers, num_heads=4, ff_dim=4 * dim, dropout=0.0)
     lm = UnitLm(config, num_units=NUM_UNITS).eval().requires_grad_(False)
-    for method in (PromptConfig(), PromptConfig(where="deep"), LoraConfig(), HeadConfig()):
+    for method in (PromptConfig(), PromptConfig(where="both"), LoraConfig(), HeadConfig()):
         bench_bank(lm, method)
     for num_labels in (5, 54):  # digit strings; characters and slots of AudioSNIPS
         bench_decoding(lm, num_labels=num_labels)
