@@ -27,10 +27,11 @@ sets() { # sets: all that is encoded, a line each
   ! has icl || printf '%s\n' made takes-test words-test
 }
 train() { # train TASK METHOD
-  local from more=(--seeds "$seeds" --set unit_noise=0.3 --set optim.num_steps=200)
+  local from more=(--seeds "$seeds" --set unit_noise=0.3 --set optim.num_steps=300)
   from=$(corpus_of "$1")
   [[ $1 != ten-shot ]] || more+=(--shots 10)
-  [[ $1 != strings ]] || more=(--seeds "$string_seeds" --set unit_noise=0.2 --set optim.num_steps=800)
+  [[ $1 != strings ]] || more=(--seeds "$string_seeds" --set unit_noise=0.2 --set optim.num_steps=600)
+  [[ $2 != lora ]] || more+=(--set method.rank=5)
   [[ $1-$2 != strings-lora ]] || more+=(--set method.rank=16 --set 'method.targets=[query,key,value,output]')
   speechkit prompt train "conf/tasks/$1.yaml" --lm "$exp/ulm" --units "$exp/units/$from-train" --cuts "data/$from-train" \
     --method "$2" "${more[@]}" --out "$exp/$1/$2"
