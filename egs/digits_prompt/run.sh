@@ -40,8 +40,7 @@ evaluate() { # evaluate TASK TEST BASELINES: the methods, and what else there is
   local from
   from=$(corpus_of "$1")
   speechkit prompt eval "${trained[@]/#/$exp/$1/}" --lm "$exp/ulm" --units "$exp/units/$2" --cuts "data/$2" --baselines "$3" \
-    --train-units "$exp/units/$from-train" --train-cuts "data/$from-train" --json "$exp/score/$1-$2.json" \
-    --out "$exp/$1/eval-$2"
+    --train-units "$exp/units/$from-train" --train-cuts "data/$from-train" --out "$exp/$1/eval-$2"
 }
 read -ra trained <<<"$methods"
 
@@ -113,7 +112,7 @@ if stage 6 "in-context learning"; then
     --out "$exp/icl"
 fi
 if stage 7 "results"; then
-  reported=("$exp"/score/*.json)
+  reported=("$exp"/*/eval-*/report.json)
   ! has icl || reported+=("$exp/icl/icl.json")
   speechkit report "${reported[@]}" --title "Prompts for a unit language model" --out "$exp/report.html" --update RESULTS.md
 fi

@@ -49,8 +49,8 @@ if stage 4 "comparison"; then
   read -ra trained <<<"$methods"
   speechkit prompt eval "${trained[@]/#/$exp/}" --lm "$exp/ulm" --units "$exp/units/test" --cuts data/test \
     --train-units "$exp/units/train" --train-cuts data/train --baselines bow,pool --set predict.device="$device" \
-    --json "$exp/score/commands.json" --out "$exp/eval"
+    --out "$exp/eval"
 fi
 if stage 5 "results"; then
-  speechkit report "$exp"/score/*.json --title "Spoken commands by prompts" --out "$exp/report.html" --update RESULTS.md
+  speechkit report "$exp/eval/report.json" --title "Spoken commands by prompts" --out "$exp/report.html" --update RESULTS.md
 fi
