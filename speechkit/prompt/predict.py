@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
+from speechkit.models.ulm import Padded
 from speechkit.prompt.bank import Bank
 from speechkit.prompt.config import PredictConfig
 from speechkit.prompt.examples import Example
 from speechkit.prompt.model import PromptBatch, PromptedLm, collate
 from speechkit.prompt.search import Found, search, search_labels
+
+_BUCKET = 16  # units
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,12 @@ class Prediction:
 
 
 def by_length(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
-    """Positions of the examples of each batch; those of like length come together."""
-    order = sorted(range(len(examples)), key=lambda number: (len(examples[number].units), number))
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    """Positions of the examples of each batch; those of a bucket of lengths come together."""
+    buckets: dict[int, list[int]] = defaultdict(list)
+    for number, example in enumerate(examples):
+        buckets[-(-len(example.units) // _BUCKET)].append(number)
+    rows = [sorted(members, key=lambda number: len(examples[number].units)) for _, members in sorted(buckets.items())]
+    return [own[start : start + batch_size] for own in rows for start in range(0, len(own), batch_size)]
 
 
 @torch.no_grad()
@@ -68,7 +75,11 @@ def predict_bank(
 
 
 def _batch(examples: Sequence[Example], numbers: Sequence[int]) -> PromptBatch:
-    return collate([replace(examples[number], labels=()) for number in numbers])
+    """Padded to the end of the bucket: sums over padding round alike whoever else is in the batch."""
+    batch = collate([replace(examples[number], labels=()) for number in numbers])
+    tokens_BT = batch.source.tokens_BT
+    batch.source = Padded(nn.functional.pad(tokens_BT, (0, -tokens_BT.shape[1] % _BUCKET)), batch.source.lengths_B)
+    return batch
 
 
 def _best(log_probs_BL: torch.Tensor) -> list[Found]:

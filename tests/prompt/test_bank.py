@@ -66,6 +66,18 @@ def test_a_mixed_batch_has_the_bits_of_separate_passes(method: MethodConfig, arc
         assert len({tuple(row) for row in mixed.tolist()}) > 1 or size == 1
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{m.kind}-{getattr(m, 'projection', '')}")
+def test_predictions_have_the_same_bits_alone_and_among_others_of_any_length(method: MethodConfig) -> None:
+    torch.manual_seed(0)
+    lm = UnitLm(UlmConfig(dim=64, num_layers=2, num_heads=4, ff_dim=256, dropout=0.0), num_units=K).eval()
+    bank = bank_of(lm, method, 3)
+    own = examples(24, most=60)
+    tasks = [number % 3 for number in range(24)]
+    mixed = predict_bank(bank, own, tasks, PredictConfig())
+    for example, task, found in zip(own, tasks, mixed, strict=True):
+        assert predict(bank.prompts[task].model, [example], PredictConfig()) == [found]
+
+
 @torch.no_grad()
 def test_sixty_four_tasks_in_one_batch_of_a_larger_model() -> None:
     torch.manual_seed(0)
