@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -77,6 +79,7 @@ def _root(
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code (0, 1, 2, 3, 70, 85 or 130)."""
+    interrupts = _note_interrupts()
     try:
         code = app(args=None if args is None else list(args), prog_name="speechkit", standalone_mode=False)
         if sys.stdout is not None:  # None: started with a closed stdout
@@ -99,10 +102,25 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except MemoryError as error:
         _leave(f"error: not enough memory{': ' * bool(str(error))}{str(error).lower()}", 1)
     except Exception:
+        if interrupts:  # packages turn a Ctrl-C during their import into errors of their own
+            _leave("interrupted", EXIT_INTERRUPTED)
         _leave_with_bug_report()
     if code == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
         _leave("interrupted", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _note_interrupts() -> list[int]:
+    """A list that gets an item with each Ctrl-C, which raises KeyboardInterrupt as ever; not where it is ignored."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
+    return received
 
 
 def _usage_message(error: TyperException) -> str:

@@ -26,7 +26,7 @@ from speechkit.cutpaste.quality import click_levels, detectability, pitch_jumps,
 from speechkit.cutpaste.render import Renderer, load_pool
 from speechkit.data.texts import read_texts
 from speechkit.errors import SpeechkitError
-from speechkit.fingerprint import RUN_FILE
+from speechkit.fingerprint import RUN_FILE, fingerprint
 from speechkit.report.html import render, sound_address
 from speechkit.report.tables import Table, as_text
 from speechkit.rng import rng
@@ -188,12 +188,16 @@ def _text_numbers(plan: Plan, target: list[str] | None) -> dict[str, Any]:
 
 
 def _inventory_summary(plan: Path) -> dict[str, Any] | None:
-    """The counts of the inventory that the plan was made from, null when it is not where it was."""
+    """The counts of the inventory that the plan was made from, null when it is not where it was, or was made anew."""
     try:
-        run = json.loads((plan / RUN_FILE).read_text(encoding="utf-8"))
-        path = Path(run["inputs"]["inventory"]["path"]) / SUMMARY_FILE
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        made_from = json.loads((plan / RUN_FILE).read_text(encoding="utf-8"))["inputs"]["inventory"]
+        folder = Path(made_from["path"])
+        summary: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+        is_the_same = fingerprint(folder) == made_from["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not is_the_same:
+        log.warn(f"`{folder}` is no longer the inventory of this plan: its counts are left out; make the plan again")
         return None
     return summary
 

@@ -18,10 +18,12 @@ from speechkit.data.unit_batch import UnitBatch, pad
 from speechkit.errors import SpeechkitError, counted
 from speechkit.models.ulm import UnitLm
 from speechkit.models.ulm_folder import write_about, write_bigram
-from speechkit.rng import derive_seed
+from speechkit.rng import derive_seed, rng
 from speechkit.text.bigram import Bigram, count_pairs
 from speechkit.train.config import UnitTrainConfig
 from speechkit.units.unit_file import UnitSet, load_units
+
+_NUM_LOOK = 200  # training pieces that are compared with a bigram model where there is no dev set
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,33 @@ class UnitInputs:
         }  # fmt: skip
 
     def verdict(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
-        """How much was read; `ulm.json` gets what is known of the held-out units now."""
-        found = self.look(model, device)
-        if found is not None:
-            numbers = found[1]
-            self.write_about(valid_nats=numbers["nats_per_unit"], bigram_nats=numbers["bigram_nats_per_unit"])
+        """How much was read; `ulm.json` gets what is known of the held-out units now.
+
+        A model that is no better than a bigram model is told: prompts refuse it.
+        """
+        if self.dev:
+            pieces, where = self.dev, "held-out units"
+            nats, bigram = nats_per_token(model, pieces, self.config, device), self.bigram_nats
+            self.write_about(valid_nats=round(nats, 4), bigram_nats=bigram)
+        else:
+            chosen = rng(self.config.seed, "verdict").permutation(len(self.train))[:_NUM_LOOK]
+            pieces, where = [self.train[number] for number in chosen], "its training units"
+            nats, bigram = nats_per_token(model, pieces, self.config, device), self._bigram_nats_of(pieces)
+        if nats >= bigram:
+            log.warn(
+                f"{nats:.3f} nats per unit of {where} are no better than the {bigram:.3f} of a bigram model: prompts "
+                f"will refuse this model; give it more optim.num_steps or more units"
+            )
         return {"num_units": self.num_units, "training_units": self.num_training_units}
 
     @cached_property
     def bigram_nats(self) -> float:
         """Of the held-out units, per unit or end."""
+        return self._bigram_nats_of(self.dev)
+
+    def _bigram_nats_of(self, pieces: Sequence[Piece]) -> float:
         bigram = Bigram(count_pairs([piece.units for piece in self.train], num_symbols=self.num_units))
-        total, count = bigram.nats([piece.units for piece in self.dev])
+        total, count = bigram.nats([piece.units for piece in pieces])
         return round(total / count, 4)
 
     @property

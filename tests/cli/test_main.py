@@ -218,6 +218,17 @@ def test_ctrl_c_leaves_with_130() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_ctrl_c_that_a_package_turns_into_an_error_of_its_own_is_no_bug() -> None:
+    code = (
+        "import os, signal\nfrom speechkit import cli\n"
+        "@cli.app.command()\ndef wait() -> None:\n    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n        raise RecursionError('while importing') from None\n"
+        "cli.main(['wait'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_the_module_is_the_program() -> None:
     done = subprocess.run([*PYTHON, "--version"], capture_output=True, text=True, env=dict(os.environ), check=False)
     assert (done.returncode, done.stdout) == (0, f"speechkit {__version__}\n")

@@ -11,11 +11,13 @@ import pytest
 from paste_corpus import make_inventory, make_paste_corpus
 
 from speechkit.cutpaste import report
+from speechkit.cutpaste.assemble import SUMMARY_FILE
 from speechkit.cutpaste.config import PlanConfig
 from speechkit.cutpaste.plan import TextFiles, run_plan
 from speechkit.cutpaste.plan_file import join_places, load_plan
 from speechkit.cutpaste.report import Places, run_report
 from speechkit.errors import SpeechkitError
+from speechkit.log import log_to
 
 
 def _plan(folder: Path, inventory: Path, **options: Any) -> Path:
@@ -72,6 +74,17 @@ def test_without_the_inventory_its_counts_are_missing_and_nothing_else(
     assert without.pop("inventory") is None and with_counts.pop("inventory") is not None
     assert without == with_counts
     assert "hours recorded" in capsys.readouterr().out
+
+
+def test_an_inventory_that_was_made_anew_is_not_that_of_the_plan(tone_words: Path, tmp_path: Path) -> None:
+    make_inventory(tone_words, tmp_path / "inv")
+    plan = _plan(tmp_path / "plan", tmp_path / "inv")
+    assert run_report(plan, num=5)["inventory"] is not None
+    summary = tmp_path / "inv" / SUMMARY_FILE
+    summary.write_text(summary.read_text() + "\n")
+    with log_to(tmp_path / "log.txt"):
+        assert run_report(plan, num=5)["inventory"] is None
+    assert "no longer the inventory of this plan" in (tmp_path / "log.txt").read_text()
 
 
 def test_joins_that_jump_are_measured_as_worse(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,13 @@ def test_a_rule_of_units_is_learned_and_the_folder_says_of_what(conf: Path, unit
     assert about["bigram_nats"] == pytest.approx((math.log(6) + 11 * math.log(24 / 11) + math.log(12)) / 13, abs=0.02)
 
 
+def test_a_model_no_better_than_a_bigram_model_is_told(conf: Path, units: Path, tmp_path: Path) -> None:
+    loop.run(_config(conf, "optim.num_steps=1"), train=[units], dev=None, out=tmp_path / "short")
+    assert "no better than" in (tmp_path / "short/log.txt").read_text()
+    loop.run(_config(conf), train=[units], dev=None, out=tmp_path / "long")
+    assert "no better than" not in (tmp_path / "long/log.txt").read_text()
+
+
 def test_a_run_that_was_stopped_goes_on_to_the_same_losses(
     conf: Path, units: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
