@@ -81,8 +81,10 @@ if stage 1 "units"; then
   speechkit units stats "$exp/units/digits-test" --cuts data/digits-test --against text,speaker --json "$exp/units.json"
 fi
 if stage 2 "language model"; then
-  speechkit train conf/ulm.yaml --train "$exp/units/strings-train" --train "$exp/units/digits-train" \
-    --train "$exp/units/synthetic" --out "$exp/ulm"
+  read=("$exp"/units/{strings-train,digits-train,synthetic}) # and whatever else it shall know, untranscribed
+  ! has words || read+=("$exp/units/words-train")
+  ! has orders || read+=("$exp/units/orders-train")
+  speechkit train conf/ulm.yaml "${read[@]/#/--train=}" --out "$exp/ulm"
 fi
 if stage 3 "prompts"; then
   for task in $prompted; do
