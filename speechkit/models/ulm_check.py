@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from speechkit import log
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 from speechkit.models.ulm import UnitLm, padded
+from speechkit.models.ulm_folder import read_training_ids
 from speechkit.rng import rng
 from speechkit.text.bigram import Bigram, cross_validated_nats
 
@@ -31,11 +33,6 @@ class Units(Protocol):
         ...
 
     @property
-    def runs(self) -> Any:
-        """int32 (N,), frames of each unit."""
-        ...
-
-    @property
     def offsets(self) -> Any:
         """int64 (U + 1,), where they begin."""
         ...
@@ -50,14 +47,14 @@ def check_ulm(ulm: tuple[UnitLm, dict[str, Any]], units: Units, *, max_units: in
     """Refuse units that the model does not know, and a model that does not know these units.
 
     Args:
-        units: of utterances that the model was not trained on.
+        units: of utterances that the model was not trained on, merged or not as it has learned them.
         max_units: how many of them are looked at, utterances drawn at random; 0: only whether they belong together.
     Returns:
         `nats` per unit or end by the model, `bigram_nats` by a bigram model of its training units; where these are not
         known, by bigram models in five-fold cross-validation of the same utterances. Nothing where max_units is 0 or
         there is only one utterance.
     Raises:
-        SpeechkitError: another codebook, number of units or rate; more nats than the bigram model.
+        SpeechkitError: another codebook, number of units or rate, merged or not; more nats than the bigram model.
     """
     lm, about = ulm
     _check_match(about, units)
@@ -66,14 +63,15 @@ def check_ulm(ulm: tuple[UnitLm, dict[str, Any]], units: Units, *, max_units: in
     chosen = np.sort(order[np.cumsum(sizes) - sizes < max_units])
     if len(chosen) < 2:
         return {}
-    rows = [_as_learned(units, int(number), dedup=about["dedup"]) for number in chosen]
+    rows = [units.units[units.offsets[number] : units.offsets[number + 1]].tolist() for number in chosen]
     found = {"nats": mean_nats(lm, rows), "bigram_nats": _bigram_nats(about.get("bigram"), rows, lm.num_units)}
     if not found["nats"] < found["bigram_nats"]:
         raise SpeechkitError(
             "the unit language model knows these units less well than a bigram model does",
             where=f"{found['nats']:.3f} nats per unit of {len(rows)} utterances, bigram {found['bigram_nats']:.3f}",
             expected="units of the same codebook and kind of speech as in its training",
-            hint="were its weights loaded, are the rows of its units in the order of the codebook?",
+            hint="train it longer (`optim.num_steps`) or on more such units; of an imported model: are the rows of its "
+            "units in the order of the codebook?",
         )
     return found
 
@@ -83,16 +81,6 @@ def _bigram_nats(bigram: Bigram | None, rows: Sequence[Sequence[int]], num_units
         return cross_validated_nats(rows, num_symbols=num_units)
     total, count = bigram.nats(rows)
     return total / count
-
-
-def _as_learned(units: Units, number: int, *, dedup: bool | None) -> list[int]:
-    """The units of an utterance, merged or frame by frame as the model has learned them."""
-    part = slice(units.offsets[number], units.offsets[number + 1])
-    own = units.units[part]
-    if dedup is None:
-        return own.tolist()  # type: ignore[no-any-return]
-    frames = np.repeat(own, units.runs[part])
-    return frames[np.append(True, frames[1:] != frames[:-1])].tolist() if dedup else frames.tolist()
 
 
 def mean_nats(lm: UnitLm, rows: Sequence[Sequence[int]]) -> float:
@@ -116,6 +104,7 @@ def _check_match(about: dict[str, Any], units: Units) -> None:
         ("frames per second", about["frames_per_second"], own["frames_per_second"]),
         ("sampling rate", about["sampling_rate"], own.get("sampling_rate")),
         ("codebook", about["codebook"], own["codebook"]),
+        ("equal neighbours merged", about["dedup"], own.get("dedup")),
     ]
     faults = [
         f"{name}: the model {str(wanted)[:12]}, the units {str(found)[:12]}"
@@ -126,7 +115,21 @@ def _check_match(about: dict[str, Any], units: Units) -> None:
         raise SpeechkitError(
             "the units are not those that the unit language model knows",
             where=faults,
-            hint="encode the audio with the codebook of the model: speechkit units quantize --codebook DIR",
+            hint="encode the audio with the codebook of the model, and units with their run lengths: speechkit units "
+            "quantize --codebook DIR",
         )
     if about["codebook"] is None:
         log.warn("the unit language model does not say of which codebook its units are")
+
+
+def trained_on(lm: Path, utt_ids: Iterable[str], *, name: str) -> list[str]:
+    """Those of some utterances that the unit language model in a folder was trained on; told when there are any.
+
+    Args:
+        name: what the utterances are, for the message.
+    """
+    read = read_training_ids(lm)
+    found = [utt_id for utt_id in utt_ids if utt_id in read]
+    if found:
+        log.warn(f"the unit language model was trained on {counted(len(found), 'utterance')} of {name}")
+    return found

@@ -17,12 +17,11 @@ import torch
 from speechkit import log
 from speechkit.artifact import CONFIG_FILE, make_artifact, write_json
 from speechkit.config import build_config, read_config
-from speechkit.data.overlap import overlap_with_training, refuse_overlap
-from speechkit.errors import CheckFailed, ConfigError, SpeechkitError, counted
+from speechkit.errors import ConfigError, SpeechkitError, counted
 from speechkit.models.ulm import load_ulm
-from speechkit.models.ulm_folder import read_training_ids
 from speechkit.prompt.baselines import fit_bag_of_units, fit_pooled_states
 from speechkit.prompt.config import BASELINES, EvalConfig, PromptTrainConfig
+from speechkit.prompt.eval_checks import check_baseline_overlap, check_one_task, check_overlap, check_same_training
 from speechkit.prompt.eval_table import mean_and_sd
 from speechkit.prompt.examples import Example, Row, draw_shots
 from speechkit.prompt.measures import length_curve, slot_scores
@@ -79,10 +78,11 @@ def run(
     Args:
         train: what the prompts were trained on; without it baselines can not be trained.
     Raises:
-        SpeechkitError: tasks differ, or something does not belong together; CheckFailed: the test set overlaps.
+        SpeechkitError: tasks or training data differ, or something does not belong together.
+        CheckFailed: the test set overlaps with training data.
     """
     configs = [read_config(PromptTrainConfig, prompt / CONFIG_FILE) for prompt in prompts]
-    _check_one_task(prompts, configs)
+    check_one_task(prompts, configs)
     if train is None and config.baselines:
         raise ConfigError(
             f"baselines ({', '.join(config.baselines)}) are trained on what the prompts were trained on",
@@ -97,44 +97,22 @@ def run(
         torch.set_num_threads(config.predict.threads)
         ulm = load_ulm(lm)
         labelled = read_labelled(test, configs[0].task, ulm, check_nats=False)
-        _check_overlap(config, prompts, lm, labelled)
+        check_overlap(config, prompts, lm, labelled)
+        baseline_data = None
+        if train is not None:
+            check_same_training(prompts, train)
+            baseline_data = read_labelled(train, configs[0].task, ulm)
+            check_baseline_overlap(config, baseline_data, labelled)
         evaluation = _Evaluation(config, ulm, labelled, folder)
         systems = [_prompts(evaluation, prompt, own) for prompt, own in zip(prompts, configs, strict=True)]
         task = load_prompt(_seeds(prompts[0])[0], ulm[0]).task
-        if train is not None:
-            trained_on = read_labelled(train, configs[0].task, ulm)
-            systems += _baselines(evaluation, configs, trained_on, task)
+        if baseline_data is not None:
+            systems += _baselines(evaluation, configs, baseline_data, task)
         write_json(folder / REPORT_FILE, _report(evaluation, configs, systems, task))
 
     return make_artifact(out, command="prompt eval", config=config, inputs=inputs, build=build, force=force,
         resumable=True,
     )  # fmt: skip
-
-
-def _check_one_task(prompts: Sequence[Path], configs: Sequence[PromptTrainConfig]) -> None:
-    for prompt, config in zip(prompts, configs, strict=True):
-        if config.task.model_dump(exclude={"verbalizer"}) != configs[0].task.model_dump(exclude={"verbalizer"}):
-            raise SpeechkitError(
-                f"`{prompts[0]}` and `{prompt}` are of different tasks",
-                where=[f"`{config.task.name}`, `{configs[0].task.name}`"],
-                hint="a table compares systems of one task",
-            )
-
-
-def _check_overlap(config: EvalConfig, prompts: Sequence[Path], lm: Path, test: Labelled) -> None:
-    for prompt in prompts:
-        summary = overlap_with_training(test.cuts, prompt)
-        if summary is not None:
-            refuse_overlap(summary, "the test set", allowed=config.allow_overlap)
-    read = read_training_ids(lm)
-    seen = [row.utt_id for row in test.rows if row.utt_id in read]
-    if seen and not config.allow_overlap:
-        raise CheckFailed(
-            f"the unit language model was trained on {counted(len(seen), 'utterance')} of the test set",
-            where=seen, hint="train it on others, or accept it with --allow-overlap",
-        )  # fmt: skip
-    if seen:
-        log.warn(f"the unit language model was trained on {counted(len(seen), 'utterance')} of the test set")
 
 
 def _seeds(prompt: Path) -> list[Path]:
@@ -177,7 +155,7 @@ def _details(task: Task, refs: list[Values], hyps: list[Values]) -> Any:
 
 
 def _baselines(
-    evaluation: _Evaluation, configs: Sequence[PromptTrainConfig], trained_on: Labelled, task: Task
+    evaluation: _Evaluation, configs: Sequence[PromptTrainConfig], training: Labelled, task: Task
 ) -> list[System]:
     """Those that were asked for and are not among the prompts already."""
     base = configs[0]
@@ -187,16 +165,16 @@ def _baselines(
     for name in wanted:
         if name in ("bow", "pool"):
             if not task.is_sequence:
-                systems.append(_classifier(evaluation, base, trained_on, name))
+                systems.append(_classifier(evaluation, base, training, name))
             continue
         log.info(f"baseline {_TITLES.get(name, 'the same on a random LM')}")
         folder = evaluation.folder / "baselines" / name
         config = _config_of(name, base)
-        train_seeds(config, evaluation.ulm, trained_on, folder=folder)
+        train_seeds(config, evaluation.ulm, training, folder=folder)
         title = f"{_TITLES[config.method.kind]} on a random LM" if name == "random" else _TITLES[name]
         systems.append(_prompts(evaluation, folder, config, name=title))
     if not task.is_sequence:
-        systems.append(_majority(evaluation, trained_on.rows, task))
+        systems.append(_majority(evaluation, training.rows, task))
     return systems
 
 
@@ -208,14 +186,14 @@ def _config_of(name: str, base: PromptTrainConfig) -> PromptTrainConfig:
     return build_config(PromptTrainConfig, {**tree, "method": {"kind": name}, "random_lm": False})
 
 
-def _classifier(evaluation: _Evaluation, base: PromptTrainConfig, trained_on: Labelled, name: str) -> System:
+def _classifier(evaluation: _Evaluation, base: PromptTrainConfig, training: Labelled, name: str) -> System:
     """A classifier of scikit-learn; slots are one joint label."""
     system, lm = System(_TITLES[name], name), evaluation.ulm[0]
-    classes = sorted({row.values for row in trained_on.rows})
+    classes = sorted({row.values for row in training.rows})
     numbers = {values: number for number, values in enumerate(classes)}
     task = Task(base.task, tuple(zip(*classes, strict=True)))  # only its kind matters for the draw
     for seed in range(base.seed, base.seed + base.num_seeds):
-        rows = draw_shots(trained_on.rows, task, base.shots, seed=seed)
+        rows = draw_shots(training.rows, task, base.shots, seed=seed)
         units, labels = [row.units for row in rows], [numbers[row.values] for row in rows]
         started = time.process_time()
         fitted = fit_bag_of_units(units, labels, seed=seed) if name == "bow" else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from speechkit import log
 from speechkit.data.split.keys import field_value
@@ -15,7 +17,7 @@ from speechkit.errors import SpeechkitError, counted
 from speechkit.prompt.config import TaskConfig
 from speechkit.prompt.tasks import Task, Values, split_value
 from speechkit.rng import derive_seed
-from speechkit.units.unit_file import UnitSet
+from speechkit.units.unit_file import UnitSet, load_units
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,25 @@ class Row(NamedTuple):
     utt_id: str
     units: tuple[int, ...]
     values: Values
+
+
+def load_learned(folder: Path, *, dedup: bool | None) -> UnitSet:
+    """The units of a folder, merged or one per frame as a language model has learned them (None: as they are).
+
+    Merged units without run lengths stay as they are; `check_ulm` refuses them for a model of frames.
+
+    Raises:
+        SpeechkitError: as `load_units`.
+    """
+    units = load_units(folder)
+    if dedup is None or (not dedup and units.about.get("dedup") and not units.about.get("has_runs", True)):
+        return units
+    about = {**units.about, "dedup": dedup}
+    if dedup:
+        return replace(units.merged(), about=about)
+    offsets = np.append(0, np.cumsum(units.runs))[units.offsets]
+    frames = np.repeat(units.units, units.runs)
+    return replace(units, units=frames, runs=np.ones_like(frames), offsets=offsets, about=about)
 
 
 def read_rows(units: UnitSet, cuts: Path, config: TaskConfig) -> list[Row]:

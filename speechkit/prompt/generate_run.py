@@ -20,10 +20,11 @@ from speechkit import log
 from speechkit.artifact import make_artifact, write_json
 from speechkit.models.table import check_device
 from speechkit.models.ulm import UnitLm, load_ulm
-from speechkit.models.ulm_check import check_ulm
+from speechkit.models.ulm_check import check_ulm, trained_on
 from speechkit.prompt.config_generate import GenerateConfig
-from speechkit.prompt.generate import Generated, Units, gap_nats, generate
-from speechkit.units.unit_file import ABOUT_FILE, UNITS_FILE, UnitSet, load_units
+from speechkit.prompt.examples import load_learned
+from speechkit.prompt.generate import Generated, gap_nats, generate
+from speechkit.units.unit_file import ABOUT_FILE, UNITS_FILE, UnitSet
 
 SUMMARY_FILE = "generate.json"
 _SCORED = 64  # utterances in a batch
@@ -40,27 +41,20 @@ def run(config: GenerateConfig, *, lm: Path, units: Path, out: Path, force: bool
     def build(folder: Path) -> None:
         torch.set_num_threads(config.threads)
         model, about = load_ulm(lm)
-        given = load_units(units)
+        given = load_learned(units, dedup=about["dedup"])
         check_ulm((model, about), given, max_units=0)
         model = model.to(config.device)
-        rows = rows_of(given, dedup=about["dedup"])
+        trained_on(lm, given.ids, name="the given units")
+        rows = [given.units[start:end].tolist() for start, end in pairwise(given.offsets.tolist())]
         found = generate(model, given.ids, rows, config)
         nats = [_nats(model, found, is_real=is_real) for is_real in (False, True)]
-        _write(folder, given, found, nats, dedup=about["dedup"])
+        _write(folder, given, found, nats)
         result = summary(found, *nats)
         write_json(folder / SUMMARY_FILE, result)
         print(line_of(result))
 
     inputs = {"lm": lm, "units": units / UNITS_FILE, "about": units / ABOUT_FILE}
     make_artifact(out, command="prompt generate", config=config, inputs=inputs, build=build, force=force)
-
-
-def rows_of(units: UnitSet, *, dedup: bool | None) -> list[Units]:
-    """The units of each utterance as the language model reads them: merged, one per frame, or (None) as they are."""
-    if dedup is False:
-        return [units.frames(number).tolist() for number in range(len(units.ids))]
-    own = units.merged() if dedup else units
-    return [own.units[start:end].tolist() for start, end in pairwise(own.offsets.tolist())]
 
 
 def _nats(lm: UnitLm, found: Sequence[Generated], *, is_real: bool) -> list[np.ndarray]:
@@ -76,14 +70,7 @@ def _nats(lm: UnitLm, found: Sequence[Generated], *, is_real: bool) -> list[np.n
     return nats
 
 
-def _write(
-    folder: Path,
-    given: UnitSet,
-    found: Sequence[Generated],
-    nats: Sequence[Sequence[np.ndarray]],
-    *,
-    dedup: bool | None,
-) -> None:
+def _write(folder: Path, given: UnitSet, found: Sequence[Generated], nats: Sequence[Sequence[np.ndarray]]) -> None:
     empty = [own.utt_id for own in found if not own.units]
     if empty:
         log.warn(f"{len(empty)} of {len(found)} utterances are empty and left out: {' '.join(empty[:3])}")
@@ -98,7 +85,7 @@ def _write(
             }  # fmt: skip
             stream.write(json.dumps(line) + "\n")
     # of units with run lengths nobody knows how long the new ones last
-    has_runs = dedup is False or (dedup is None and not given.about.get("dedup", True))
+    has_runs = not given.about.get("dedup", True)
     about = {key: value for key, value in given.about.items() if key not in ("num_tokens", "units_per_token")}
     write_json(folder / ABOUT_FILE, {**about, "dedup": not has_runs, "has_runs": has_runs})
 

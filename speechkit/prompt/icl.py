@@ -21,6 +21,7 @@ from speechkit import log
 from speechkit.artifact import make_artifact, write_json
 from speechkit.models.table import check_device
 from speechkit.models.ulm import UnitLm, load_ulm
+from speechkit.models.ulm_check import trained_on
 from speechkit.prompt.baselines import fit_bag_of_units
 from speechkit.prompt.config import HeadConfig, TaskConfig
 from speechkit.prompt.config_icl import IclConfig, IclTaskConfig
@@ -30,7 +31,7 @@ from speechkit.prompt.material import PromptMaterial
 from speechkit.prompt.methods import initial_tensors
 from speechkit.prompt.model import PromptedLm, collate
 from speechkit.prompt.tasks import Task
-from speechkit.prompt.train import Source, read_labelled
+from speechkit.prompt.train import Source, Ulm, read_labelled
 from speechkit.prompt.trained import PROMPT_FILE, lm_fingerprint, load_prompt, write_about
 from speechkit.prompt.verbalizer import LabelMap
 from speechkit.train.inputs import manifest_of
@@ -106,7 +107,7 @@ def run(config: IclConfig, *, lm: Path, out: Path, force: bool = False) -> bool:
     def build(folder: Path) -> None:
         torch.set_num_threads(config.threads)
         ulm = load_ulm(lm)
-        pools, unseen = _read_pools(config, ulm)
+        pools, unseen = _read_pools(config, ulm, lm)
         models = [_warm_up(config, ulm, pools[: len(config.warmup)], seed, folder) for seed in _seeds(config)]
         result = evaluate(config, ulm[0], models, pools[len(config.warmup) :])
         for name, rows in result["tasks"].items():
@@ -123,7 +124,7 @@ def _seeds(config: IclConfig) -> range:
     return range(config.seed, config.seed + config.num_warmups)
 
 
-def _read_pools(config: IclConfig, ulm: tuple[UnitLm, dict[str, Any]]) -> tuple[list[Pool], dict[str, bool]]:
+def _read_pools(config: IclConfig, ulm: Ulm, lm: Path) -> tuple[list[Pool], dict[str, bool]]:
     """The tasks of warm-up and evaluation, and whether each of the latter is unseen."""
     pools, unseen = [], {}
     ids: set[str] = set()
@@ -137,14 +138,15 @@ def _read_pools(config: IclConfig, ulm: tuple[UnitLm, dict[str, Any]]) -> tuple[
         if is_warmup:
             ids, labels = ids | own_ids, labels | own_labels
         else:
-            unseen[own.name] = not (ids & own_ids or labels & own_labels)
-            _tell_seen(own, len(ids & own_ids), len(labels & own_labels))
+            unseen[own.name] = not _tell_seen(own, len(ids & own_ids), len(labels & own_labels))
+            unseen[own.name] &= not trained_on(lm, sorted(own_ids), name=f"task {own.name}: it is not unseen")
     return pools, unseen
 
 
-def _tell_seen(task: IclTaskConfig, num_ids: int, num_labels: int) -> None:
+def _tell_seen(task: IclTaskConfig, num_ids: int, num_labels: int) -> bool:
     if num_ids or num_labels:
         log.warn(f"task {task.name} is not unseen: {num_ids} utterances and {num_labels} labels are in the warm-up")
+    return bool(num_ids or num_labels)
 
 
 def _unit_task(lm: UnitLm) -> Task:
@@ -162,9 +164,7 @@ def plain_model(lm: UnitLm) -> PromptedLm:
     return PromptedLm(lm, _unit_task(lm), HeadConfig(), _label_map(lm), initial_tensors(HeadConfig(), lm, [])).eval()
 
 
-def _warm_up(
-    config: IclConfig, ulm: tuple[UnitLm, dict[str, Any]], pools: list[Pool], seed: int, folder: Path
-) -> PromptedLm:
+def _warm_up(config: IclConfig, ulm: Ulm, pools: list[Pool], seed: int, folder: Path) -> PromptedLm:
     """Train one prompt, or read the one that an interrupted run has left."""
     lm, about = ulm
     own = folder / f"warmup-{seed}"
@@ -182,6 +182,7 @@ def _warm_up(
             "random_lm": None,
             "codebook": about["codebook"],
             "frames_per_second": about["frames_per_second"],
+            "dedup": about["dedup"],
             "seed": seed,
             "shots": None,
             "num_training_utterances": min(config.num_episodes * len(pools), _PER_EPOCH * config.optim.num_steps),

@@ -20,11 +20,11 @@ from speechkit.models.ulm import load_ulm
 from speechkit.models.ulm_check import check_ulm
 from speechkit.prompt.bank import BANK_FILE, load_bank, save_bank
 from speechkit.prompt.config import PredictConfig
-from speechkit.prompt.examples import Example
+from speechkit.prompt.examples import Example, load_learned
 from speechkit.prompt.predict import Prediction, predict, predict_bank
 from speechkit.prompt.tasks import Task
 from speechkit.prompt.trained import check_units, load_prompt
-from speechkit.units.unit_file import UnitSet, load_units
+from speechkit.units.unit_file import UnitSet
 
 HYP_FILE = "hyp.jsonl"
 
@@ -42,7 +42,8 @@ def run(config: PredictConfig, *, prompt: Path, lm: Path, units: Path, out: Path
 
     def build(folder: Path) -> None:
         torch.set_num_threads(config.threads)
-        ulm, unit_set = load_ulm(lm), load_units(units)
+        ulm = load_ulm(lm)
+        unit_set = load_learned(units, dedup=ulm[1]["dedup"])
         check_ulm(ulm, unit_set, max_units=0)
         examples = examples_of(unit_set)
         if not is_bank:

@@ -18,7 +18,7 @@ from speechkit.models.table import check_device
 from speechkit.models.ulm import UnitLm, load_ulm
 from speechkit.models.ulm_check import check_ulm
 from speechkit.prompt.config import PromptTrainConfig, TaskConfig
-from speechkit.prompt.examples import Row, draw_shots, encode_rows, read_rows
+from speechkit.prompt.examples import Row, draw_shots, encode_rows, load_learned, read_rows
 from speechkit.prompt.material import PromptMaterial
 from speechkit.prompt.model import PromptedLm
 from speechkit.prompt.tasks import Task, make_task
@@ -27,7 +27,7 @@ from speechkit.prompt.verbalizer import make_label_map
 from speechkit.train.inputs import manifest_of
 from speechkit.train.loop import CHECKPOINTS, Trainer
 from speechkit.train.overlap import note_training_set
-from speechkit.units.unit_file import UnitSet, load_units
+from speechkit.units.unit_file import UnitSet
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
@@ -60,9 +60,9 @@ def read_labelled(source: Source, config: TaskConfig, ulm: Ulm, *, check_nats: b
     Args:
         check_nats: also whether the language model knows the units better than a bigram model does.
     Raises:
-        SpeechkitError: units of another codebook or rate, or no values.
+        SpeechkitError: units of another codebook or rate, merged units for a model of frames, or no values.
     """
-    units = load_units(source.units)
+    units = load_learned(source.units, dedup=ulm[1]["dedup"])
     check_ulm(ulm, units, **({} if check_nats else {"max_units": 0}))
     rows = read_rows(units, source.cuts, config)
     own = {row.utt_id for row in rows}
@@ -123,6 +123,7 @@ def train_seeds(
             "random_lm": seed if config.random_lm else None,
             "codebook": about["codebook"] or labelled.units.about["codebook"],
             "frames_per_second": labelled.units.times.frames_per_second,
+            "dedup": labelled.units.about.get("dedup"),
             "seed": seed,
             "shots": config.shots,
             "num_training_utterances": len(material.train),

@@ -1,7 +1,7 @@
 """A trained prompt as a folder: `model.safetensors` holds what was trained, `prompt.json` what it belongs to.
 
 `prompt.json`: `task` with its labels, `method`, `verbalizer` with the token of each label, the fingerprint of the
-language model, codebook and frame rate of its units, and how it was trained.
+language model, codebook and frame rate of its units, whether they were merged, and how it was trained.
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 import torch
+from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from speechkit.artifact import write_json
-from speechkit.errors import SpeechkitError
+from speechkit.config import Config, build_config
+from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.fingerprint import hash_of
 from speechkit.models.table import WEIGHTS_FILE
 from speechkit.models.ulm import UnitLm
-from speechkit.prompt.config import FullConfig, MethodConfig
+from speechkit.models.ulm_folder import check_tensors
+from speechkit.prompt.config import FullConfig, MethodConfig, TaskConfig
+from speechkit.prompt.config_kinds import VerbalizerKind
 from speechkit.prompt.methods import METHOD_PREFIX
 from speechkit.prompt.model import PromptedLm
 from speechkit.prompt.tasks import Task, task_of_json
@@ -34,6 +38,43 @@ from speechkit.units.unit_file import UnitSet
 PROMPT_FILE = "prompt.json"
 _FORMAT = 1
 _METHODS: pydantic.TypeAdapter[MethodConfig] = pydantic.TypeAdapter(MethodConfig)
+
+
+class _StoredTask(TaskConfig):
+    slots: tuple[tuple[str, ...], ...] = Field(min_length=1)
+
+    @field_validator("slots")
+    @classmethod
+    def _check_slots(cls, slots: tuple[tuple[str, ...], ...], info: ValidationInfo) -> tuple[tuple[str, ...], ...]:
+        if len(slots) != len(info.data.get("label", slots)):
+            raise ValueError("not as many slots as fields in `label`")
+        for slot in slots:
+            if len(set(slot)) < len(slot) or not all(slot):
+                raise ValueError("a label stands there twice, or is empty")
+        return slots
+
+
+class _StoredLabelMap(Config):
+    kind: VerbalizerKind
+    tokens: tuple[int, ...]
+
+
+class _About(Config):
+    format: Literal[1]
+    task: _StoredTask
+    method: MethodConfig
+    verbalizer: _StoredLabelMap
+    lm: str
+    random_lm: int | None
+    codebook: str | None
+    frames_per_second: float | None = Field(gt=0)
+    dedup: bool | None = None
+    seed: int | None = None
+    shots: int | None = None
+    num_training_utterances: int | None = None
+    num_parameters: int = Field(ge=0)
+    num_lm_parameters: int = Field(ge=1)
+    cpu_seconds: float = Field(ge=0)
 
 
 @dataclass(frozen=True)
@@ -120,6 +161,7 @@ def restore(about: dict[str, Any], tensors: dict[str, Tensor], lm: UnitLm, *, so
         own = {} if isinstance(method, FullConfig) else method_tensors(tensors)
         _check_labels(task, label_map, lm, source)
         model = PromptedLm(lm, task, method, label_map, own)
+        check_tensors(tensors, model, source)
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise SpeechkitError(
@@ -151,7 +193,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     path = folder / PROMPT_FILE
     try:
         return check_about(json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         seeds = sorted(child.name for child in folder.glob("seed-*")) if folder.is_dir() else []
         raise SpeechkitError(
             f"`{folder}` holds no trained prompt",
@@ -166,18 +208,19 @@ def check_about(about: Any, path: Path) -> dict[str, Any]:
     Raises:
         SpeechkitError: it is of another version, or something else.
     """
-    known = isinstance(about, dict) and about.get("format") == _FORMAT and isinstance(about.get("lm"), str)
-    names = ("random_lm", "codebook", "frames_per_second", "task", "method", "verbalizer")
-    if not known or any(name not in about for name in names) or not isinstance(about["task"], dict):
-        raise SpeechkitError(f"`{path}` does not describe a trained prompt of format {_FORMAT}")
-    return dict(about)
+    try:
+        return build_config(_About, about).model_dump(mode="json", exclude_unset=True)
+    except ConfigError as error:
+        raise SpeechkitError(
+            f"`{path}` does not describe a trained prompt of format {_FORMAT}", where=error.where
+        ) from None
 
 
 def check_units(about: dict[str, Any], units: UnitSet) -> None:
     """Refuse units that a trained prompt can not read.
 
     Raises:
-        SpeechkitError: of another codebook, or at another rate.
+        SpeechkitError: of another codebook, at another rate, or merged and the others not.
     """
     codebook, rate = about["codebook"], about["frames_per_second"]
     name = about["task"]["name"]
@@ -191,4 +234,11 @@ def check_units(about: dict[str, Any], units: UnitSet) -> None:
         raise SpeechkitError(
             f"the prompt of task `{name}` was trained on {rate:g} frames per second, not "
             f"{units.times.frames_per_second:g}"
+        )
+    dedup, found = about.get("dedup"), units.about.get("dedup")
+    if dedup is not None and found is not None and dedup != found:
+        forms = {True: "units without repetition", False: "a unit for each frame"}
+        raise SpeechkitError(
+            f"the prompt of task `{name}` was trained on {forms[dedup]}, these are {forms[found]}",
+            hint="quantize with the same --dedup, or train the prompt again with this language model",
         )

@@ -177,6 +177,96 @@ def test_a_test_set_that_was_trained_on_is_refused(exp: Path, run_speechkit: Run
     assert allowed.exit_code == 0 and "was trained on 100 utterances" in allowed.stderr
 
 
+def frames_of(units: Path, folder: Path) -> Path:
+    """The same utterances with each unit three times, as `units quantize` leaves them without --dedup."""
+    folder.mkdir()
+    with (folder / "units.jsonl").open("w") as stream:
+        for line in (units / "units.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            frames = [unit for unit in row["units"] for _ in range(3)]
+            stream.write(json.dumps({"id": row["id"], "units": frames, "num_frames": len(frames)}) + "\n")
+    about = json.loads((units / "units.json").read_text())
+    (folder / "units.json").write_text(json.dumps(about | {"dedup": False}))
+    return folder
+
+
+def test_units_of_each_frame_are_read_as_the_language_model_has_learned_them(exp: Path, run_speechkit: Run) -> None:
+    frames = frames_of(Path("test/units"), Path("frames"))
+    for name, units in (("merged", "test/units"), ("split", frames)):
+        done = run_speechkit("prompt", "predict", "exp/seed-0", "--lm", "lm", "--units", units, "--out", f"hyp-{name}")
+        assert done.exit_code == 0, done.stderr
+        words = ("--units", units, "--cuts", "test/cuts", "--baselines", "none", "--out", f"eval-{name}")
+        assert run_speechkit("prompt", "eval", "exp", "--lm", "lm", *words).exit_code == 0
+    assert Path("hyp-split/hyp.jsonl").read_bytes() == Path("hyp-merged/hyp.jsonl").read_bytes()
+    values = [json.loads(Path(f"eval-{name}/report.json").read_text())["systems"][0]["values"]
+              for name in ("merged", "split")]  # fmt: skip
+    assert values[0] == values[1]
+    frames_of(Path("train/units"), Path("train-frames"))
+    words = (
+        "--lm",
+        "lm",
+        "--units",
+        "train-frames",
+        "--cuts",
+        "train/cuts",
+        "--seeds",
+        1,
+        "--set",
+        "optim.num_steps=1",
+    )
+    assert run_speechkit("prompt", "train", "first.yaml", *words, "--out", "again").exit_code == 0
+    weights = "seed-0/model.safetensors"
+    assert (Path("again") / weights).read_bytes() == (exp / weights).read_bytes()
+    assert json.loads((exp / "seed-0/prompt.json").read_text())["dedup"] is True
+
+
+def test_merged_units_without_run_lengths_are_refused_for_a_model_of_frames(
+    exp: Path, made: Path, run_speechkit: Run
+) -> None:
+    shutil.copytree(made / "lm", "lm2")
+    about = json.loads(Path("lm2/ulm.json").read_text())
+    Path("lm2/ulm.json").write_text(json.dumps(about | {"dedup": False}))
+    refused = run_speechkit("prompt", "predict", "exp/seed-0", "--lm", "lm2", "--units", "test/units", "--out", "hyp")
+    assert refused.exit_code == 1
+    assert "trained on units without repetition, these are a unit for each frame" in refused.stderr
+    shutil.copytree(made / "test/units", "generated")
+    about = json.loads(Path("generated/units.json").read_text())
+    Path("generated/units.json").write_text(json.dumps(about | {"has_runs": False}))
+    words = ("--units", "generated", "--cuts", "test/cuts", "--out", "x")
+    refused = run_speechkit("prompt", "train", "first.yaml", "--lm", "lm2", *words)
+    assert refused.exit_code == 1 and "equal neighbours merged: the model False, the units True" in refused.stderr
+
+
+def test_baselines_are_trained_on_what_the_prompts_were_trained_on(exp: Path, run_speechkit: Run) -> None:
+    words = ("prompt", "eval", "exp", "--out", "r", "--baselines", "bow")
+    train = ("--train-units", "train/units", "--train-cuts", "train/cuts")
+    write_source(Path("more"), 12, prefix="more")
+    refused = run_speechkit(*words, *TEST, "--train-units", "more/units", "--train-cuts", "more/cuts")
+    assert refused.exit_code == 1
+    assert "the prompts were not trained on `more/units` with `more/cuts`\n  exp: units train/units" in refused.stderr
+    assert not Path("r").exists()
+    done = run_speechkit(*words, *TEST, *train)
+    assert done.exit_code == 0, done.stderr
+    assert [row["kind"] for row in json.loads(Path("r/report.json").read_text())["systems"]] == [
+        "prompt", "bow", "majority",
+    ]  # fmt: skip
+    run = json.loads((exp / "run.json").read_text())
+    (exp / "run.json").write_text(json.dumps(run | {"inputs": {}}))
+    refused = run_speechkit(*words, *TEST, *train, "--force")
+    assert refused.exit_code == 1 and "run.json` does not say what the prompts were trained on" in refused.stderr
+
+
+def test_a_test_set_that_baselines_are_trained_on_is_refused(exp: Path, run_speechkit: Run) -> None:
+    (exp / "training_set.safetensors").unlink()  # the prompts do not tell
+    words = ("prompt", "eval", "exp", "--lm", "lm", "--units", "train/units", "--cuts", "train/cuts", "--out", "r",
+        "--baselines", "bow", "--train-units", "train/units", "--train-cuts", "train/cuts")  # fmt: skip
+    refused = run_speechkit(*words)
+    assert refused.exit_code == 3
+    assert "the test set and --train-cuts: 60 of 60 utterances (100.0 %) overlap" in refused.stderr
+    allowed = run_speechkit(*words, "--allow-overlap")
+    assert allowed.exit_code == 0 and "baselines: 60 of 60 utterances (100.0 %) overlap" in allowed.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -32,16 +32,21 @@ class Sections(Config):
 
 @dataclass
 class SomeUnits:
-    """Walks along a ring of units, a frame or two each."""
+    """Walks along a ring of units."""
 
     ids: list[str] = field(default_factory=lambda: [f"u{n}" for n in range(30)])
     about: dict[str, Any] = field(
-        default_factory=lambda: {"k": K, "codebook": "abc", "frames_per_second": 100.0, "sampling_rate": 8000}
+        default_factory=lambda: {
+            "k": K,
+            "codebook": "abc",
+            "frames_per_second": 100.0,
+            "sampling_rate": 8000,
+            "dedup": True,
+        }
     )
 
     def __post_init__(self) -> None:
         self.units = np.concatenate([(n + np.arange(12)) % K for n in range(30)]).astype(np.int32)
-        self.runs = 1 + self.units % 2
         self.offsets = np.arange(31) * 12
 
 
@@ -158,17 +163,6 @@ def test_the_bar_is_a_bigram_model_of_the_training_units(folder: Path) -> None:
         load_ulm(folder)
 
 
-def test_units_are_merged_or_not_as_the_model_has_learned_them(folder: Path, trained: UnitLm) -> None:
-    split = SomeUnits()
-    split.units = np.repeat(split.units, split.runs)
-    split.offsets = np.append(0, np.cumsum(split.runs))[split.offsets]
-    split.runs = np.ones_like(split.units)
-    assert check_ulm(load_ulm(folder), split) == check_ulm(load_ulm(folder), SomeUnits())
-    changed(folder, dedup=False)  # frame by frame the ring is another language
-    with pytest.raises(SpeechkitError, match="less well than a bigram model"):
-        check_ulm(load_ulm(folder), SomeUnits())
-
-
 @pytest.mark.parametrize(
     "fields, complaint",
     [
@@ -176,6 +170,7 @@ def test_units_are_merged_or_not_as_the_model_has_learned_them(folder: Path, tra
         ({"k": 7}, "units in the codebook: the model 6, the units 7"),
         ({"frames_per_second": 50.0}, "frames per second: the model 100.0, the units 50.0"),
         ({"sampling_rate": 16000}, "sampling rate: the model 8000, the units 16000"),
+        ({"dedup": False}, "equal neighbours merged: the model True, the units False"),
     ],
 )
 def test_units_of_another_codebook_or_rate_are_refused(folder: Path, fields: dict[str, Any], complaint: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from speechkit.config import build_config
 from speechkit.models.ulm import UnitLm, load_ulm, padded
 from speechkit.prompt.config_generate import GenerateConfig
 from speechkit.prompt.generate import Generated, continuations, fill, gap_nats, generate, pick
-from speechkit.prompt.generate_run import rows_of, summary
+from speechkit.prompt.generate_run import summary
 from speechkit.rng import rng
 from speechkit.units.unit_file import load_units
 
@@ -149,13 +150,6 @@ def test_the_summary_counts_new_and_real_units() -> None:
     assert result["equal_units"] == 50.0
 
 
-def test_models_of_merged_units_and_of_frames_read_the_same_folder(tmp_path: Path) -> None:
-    units = load_units(make_units_folder(tmp_path / "units", [("a", [1, 1, 2], "x")], k=K))
-    assert rows_of(units, dedup=True) == [[1, 2]]
-    assert rows_of(units, dedup=False) == [[1, 1, 1, 1, 2, 2]]
-    assert rows_of(units, dedup=None) == [[1, 1, 2]]
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model and units of four utterances."""
@@ -179,9 +173,18 @@ def test_the_command_writes_units_that_others_can_read(
     row = json.loads((tmp_path / "out" / "units.jsonl").read_text().splitlines()[0])
     assert row["units"][: row["start"]] == ROWS[0][: row["start"]]
     assert row["real_nats"] > 0
+    assert "was trained on" not in result.stderr
     run_speechkit(*command, "--out", tmp_path / "again")
     assert (tmp_path / "again" / "units.jsonl").read_bytes() == (tmp_path / "out" / "units.jsonl").read_bytes()
     assert json.loads((tmp_path / "out" / "generate.json").read_text())["real"]["num_units"] > 0
+
+
+def test_units_that_the_model_has_learned_are_told(world: Path, tmp_path: Path, run_speechkit: Run) -> None:
+    shutil.copytree(world / "lm", tmp_path / "lm")
+    (tmp_path / "lm" / "training_ids.txt").write_text("u0\nu2\n")
+    result = run_speechkit("prompt", "generate", world / "units", "--lm", tmp_path / "lm", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "was trained on 2 utterances of the given units" in result.stderr
 
 
 def test_wrong_inputs_are_named(world: Path, tmp_path: Path, run_speechkit: Run) -> None:

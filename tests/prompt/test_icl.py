@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -194,6 +195,18 @@ def test_seen_tasks_are_called_seen(world: Path, run_speechkit: Run) -> None:
     result = run_speechkit("prompt", "icl", world / "seen.yaml", "--lm", world / "lm", "--out", world / "seen")
     assert "not unseen: 24 utterances and 4 labels" in result.stderr
     assert "again (seen)" in result.stdout
+
+
+def test_a_task_that_the_language_model_was_trained_on_is_called_seen(
+    world: Path, tmp_path: Path, run_speechkit: Run
+) -> None:
+    shutil.copytree(world / "lm", tmp_path / "lm")
+    (tmp_path / "lm" / "training_ids.txt").write_text("unknown5-0\nunknown6-1\nother\n")
+    words = ("--lm", tmp_path / "lm", "--out", tmp_path / "out")
+    result = run_speechkit("prompt", "icl", world / "icl.yaml", *words)
+    assert "was trained on 2 utterances of task unknown: it is not unseen" in result.stderr
+    assert "unknown (seen)" in result.stdout
+    assert json.loads((tmp_path / "out" / "icl.json").read_text())["tasks"]["unknown"]["unseen"] is False
 
 
 def test_wrong_inputs_are_named(world: Path, tmp_path: Path, run_speechkit: Run) -> None:
