@@ -21,7 +21,7 @@ corpus_of() { # corpus_of TASK: its parts are data/CORPUS-train and data/CORPUS-
   local named=${1/ten-shot/digits}; echo "${named/speaker/takes}"
 }
 sets() { # sets: all that is encoded, a line each
-  printf '%s\n' synthetic strings-train digits-train digits-test
+  printf '%s\n' synthetic strings-train digits-{train,test}
   for task in $prompted; do printf "$(corpus_of "$task")-%s\n" train test; done
   ! has strings || echo unheard-test
   ! has icl || printf '%s\n' made takes-test words-test
@@ -43,7 +43,6 @@ evaluate() { # evaluate TASK TEST BASELINES: the methods, and what else there is
     --train-units "$exp/units/$from-train" --train-cuts "data/$from-train" --out "$exp/$1/eval-$2"
 }
 read -ra trained <<<"$methods"
-
 if stage 0 "speech"; then
   prepare() { speechkit data prepare "$@" --nj "$nj"; }
   digits() { prepare fsdd "$corpus" --set where="$1" --out "data/$2"; }
@@ -81,9 +80,8 @@ if stage 1 "units"; then
   speechkit units stats "$exp/units/digits-test" --cuts data/digits-test --against text,speaker --json "$exp/units.json"
 fi
 if stage 2 "language model"; then
-  read=("$exp"/units/{strings-train,digits-train,synthetic}) # and whatever else it shall know, untranscribed
-  ! has words || read+=("$exp/units/words-train")
-  ! has orders || read+=("$exp/units/orders-train")
+  read=("$exp"/units/{strings-train,digits-train,synthetic})
+  for name in words orders; do ! has "$name" || read+=("$exp/units/$name-train"); done
   speechkit train conf/ulm.yaml "${read[@]/#/--train=}" --out "$exp/ulm"
 fi
 if stage 3 "prompts"; then
@@ -102,8 +100,10 @@ fi
 if stage 5 "many tasks in one batch"; then
   banked=()
   for task in ${prompted/strings/}; do banked+=("$exp/$task/lora/seed-0"); done # strings have another rank
-  speechkit prompt bank "${banked[@]}" --lm "$exp/ulm" --out "$exp/bank"
-  speechkit prompt predict "$exp/bank" --lm "$exp/ulm" --units "$exp/units/digits-test" --out "$exp/bank-digits-test"
+  if ((${#banked[@]})); then
+    speechkit prompt bank "${banked[@]}" --lm "$exp/ulm" --out "$exp/bank"
+    speechkit prompt predict "$exp/bank" --lm "$exp/ulm" --units "$exp/units/digits-test" --out "$exp/bank-digits-test"
+  fi
 fi
 if stage 6 "in-context learning"; then
   task() { echo "{name: $1, label: $2, units: $exp/units/$3, cuts: data/$3}"; }
