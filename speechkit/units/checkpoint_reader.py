@@ -6,6 +6,8 @@ Tensors are looked up when they are asked for, so that the state of an optimiser
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -17,8 +19,12 @@ import torch
 from torch import Tensor
 
 from speechkit.errors import SpeechkitError
-from speechkit.units.pickle_reader import KNOWN, MAX_BYTES, UNSOUND, Reader, Refused, Shell
+from speechkit.units.pickle_reader import KNOWN, UNSOUND, Reader, Refused, Shell
 
+_MAX_DESCRIPTION = 16 << 20  # bytes of data.pkl; those of a thousand tensors take a tenth of a MiB
+_MAX_VALUES = 1 << 18  # of the tree
+_MAX_DIMS = 64  # as in torch
+_DAMAGE = (*UNSOUND, zipfile.BadZipFile, OSError, RuntimeError)
 _MAGIC = 0x1950A86A20F9469CFC6C  # begins the older form
 _INERT = {"argparse", "fairseq", "fairseq_cli", "hydra", "omegaconf", "pathlib", "typing"}  # root packages
 _DTYPES = {
@@ -50,13 +56,21 @@ class LazyTensor:
 
 
 def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> LazyTensor:
-    places = (offset, *shape, *strides)
-    if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in places):
+    places = (offset, *shape, *strides) if len(shape) == len(strides) <= _MAX_DIMS else ()
+    if not isinstance(storage, _Storage) or not places or not all(type(n) is int and n >= 0 for n in places):
         raise Refused("a tensor without a plain storage and shape")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if 0 not in shape and last >= storage.size:
         raise Refused("a tensor that reaches beyond its storage")
+    if math.prod(shape) > storage.size:  # a stride of 0, with which a few bytes stand for any number of values
+        raise Refused("a tensor of more values than its storage has")
     return LazyTensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _text(*content: Any) -> str:
+    if content and not isinstance(content[0], str | int | float):
+        raise Refused("a text made of something else")  # lists in lists of lists can be a text without end
+    return str(*content[:1])
 
 
 def _known() -> dict[str, Any]:
@@ -71,7 +85,8 @@ def _known() -> dict[str, Any]:
         "collections.defaultdict": lambda *_: {},
     }
     for base in ("builtins", "__builtin__"):
-        table |= {f"{base}.{kind.__name__}": kind for kind in (dict, list, set, tuple, int, float, str, bool)}
+        table |= {f"{base}.{kind.__name__}": kind for kind in (dict, list, set, tuple, int, float, bool)}
+        table[f"{base}.str"] = _text
     return {**KNOWN, **table}
 
 
@@ -87,7 +102,7 @@ class _Reader(Reader):
     def find_class(self, module: str, name: str) -> Any:
         """As above."""
         if f"{module}.{name}" not in self.known and module.split(".")[0] in _INERT:
-            return type("Shell", (Shell,), {"name": f"{module}.{name}"})
+            return Shell
         return super().find_class(module, name)
 
     def persistent_load(self, pid: object) -> Any:
@@ -95,9 +110,10 @@ class _Reader(Reader):
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or any(part for part in pid[5:]):
             raise Refused("a reference that is no storage of a tensor")
         _, dtype, key, _, size = pid[:5]
-        if dtype not in _DTYPES.values() or type(size) is not int or size < 0:
+        is_plain = isinstance(dtype, torch.dtype) and isinstance(key, str)
+        if not is_plain or type(size) is not int or size < 0:
             raise Refused("a storage without a plain type and size")
-        return self.storages.setdefault(str(key), _Storage(dtype, str(key), size))
+        return self.storages.setdefault(key, _Storage(dtype, key, size))
 
 
 class Checkpoint:
@@ -112,24 +128,30 @@ class Checkpoint:
         Raises:
             SpeechkitError: it is no state dict, or the file ends too early.
         """
-        is_sound = isinstance(found, dict) and all(isinstance(value, LazyTensor) for value in found.values())
-        if not is_sound or not found:
+        tensors = found if isinstance(found, dict) else {}
+        is_sound = all(isinstance(name, str) and isinstance(lazy, LazyTensor) for name, lazy in tensors.items())
+        if not is_sound or not tensors:
             raise SpeechkitError(f"`{self.path}` holds no tensors by name where they are expected")
         cache: dict[str, Tensor] = {}
-        return {str(name): self._tensor(value, cache) for name, value in found.items()}  # type: ignore[attr-defined]
+        return {name: self._tensor(name, lazy, cache) for name, lazy in tensors.items()}
 
-    def _tensor(self, lazy: LazyTensor, cache: dict[str, Tensor]) -> Tensor:
-        storage = lazy.storage
-        if storage.key not in cache:
-            data = self._read(storage)
-            if len(data) != storage.num_bytes:
-                raise SpeechkitError(f"`{self.path}` is damaged: it ends within a tensor")
-            flat = torch.frombuffer(data, dtype=storage.dtype) if data else torch.zeros(0, dtype=storage.dtype)
-            cache[storage.key] = flat
+    def _tensor(self, name: str, lazy: LazyTensor, cache: dict[str, Tensor]) -> Tensor:
         try:
-            return cache[storage.key].as_strided(lazy.shape, lazy.strides, lazy.offset)
-        except (RuntimeError, TypeError) as error:
-            raise SpeechkitError(f"`{self.path}` is damaged: {str(error).splitlines()[0]}") from None
+            if lazy.storage.key not in cache:
+                cache[lazy.storage.key] = self._flat(lazy.storage)
+                # entries of an archive can lie upon one another
+                if sum(flat.nbytes for flat in cache.values()) > self.path.stat().st_size:
+                    raise ValueError("its tensors are larger than the file")
+            return cache[lazy.storage.key].as_strided(lazy.shape, lazy.strides, lazy.offset)
+        except _DAMAGE as error:
+            reason = f"{type(error).__name__} {error}".splitlines()[0]
+            raise SpeechkitError(f"`{self.path}` is damaged: {reason}", where=f"tensor {name:.200}") from None
+
+    def _flat(self, storage: _Storage) -> Tensor:
+        data = self._read(storage)
+        if len(data) != storage.num_bytes:
+            raise ValueError("it ends within a tensor")
+        return torch.frombuffer(data, dtype=storage.dtype) if data else torch.zeros(0, dtype=storage.dtype)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -151,7 +173,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             expected="tensors, numbers, texts and settings of fairseq",
             hint="where you trust the file, save its `model` again with torch.save, alone",
         ) from None
-    except (*UNSOUND, zipfile.BadZipFile, OSError) as error:
+    except _DAMAGE as error:
         raise SpeechkitError(f"`{path}` is no sound checkpoint: {type(error).__name__} {error}") from None
 
 
@@ -161,26 +183,25 @@ def _open_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytearray]]:
         if len(names) != 1:
             raise ValueError("no single data.pkl in it")
         root = names[0].removesuffix("data.pkl")
-        order = archive.read(f"{root}byteorder") if f"{root}byteorder" in archive.namelist() else b"little"
-        if order != b"little":
-            raise Refused(f"numbers in {order.decode('latin1'):.10}-endian order")
-        if archive.getinfo(names[0]).file_size > MAX_BYTES:
-            raise Refused(f"more than {MAX_BYTES >> 20} MiB of description")
-        with archive.open(names[0]) as stream:
-            tree = _Reader(stream).load()  # type: ignore[arg-type]
+        if f"{root}byteorder" in archive.namelist():
+            order = _entry(archive, f"{root}byteorder", 16)
+            if order != b"little":
+                raise Refused(f"numbers in {order.decode('latin1')}-endian order")
+        tree = _Reader(io.BytesIO(_entry(archive, names[0], _MAX_DESCRIPTION))).load()
 
     def read(storage: _Storage) -> bytearray:
         with zipfile.ZipFile(path) as archive:
-            try:
-                entry = archive.getinfo(f"{root}data/{storage.key}")
-            except KeyError:
-                return bytearray()
-            # torch stores without compression; anything else could unpack without end
-            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.num_bytes:
-                return bytearray()
-            return bytearray(archive.read(entry))
+            return bytearray(_entry(archive, f"{root}data/{storage.key}", storage.num_bytes))
 
     return tree, read
+
+
+def _entry(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+    entry = archive.getinfo(name)
+    # torch stores without compression; anything else could unpack without end
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > max_bytes:
+        raise ValueError(f"{name:.200} is compressed, or larger than {max_bytes} bytes")
+    return archive.read(entry)
 
 
 def _open_old(path: Path) -> tuple[Any, Callable[[_Storage], bytearray]]:
@@ -193,11 +214,13 @@ def _open_old(path: Path) -> tuple[Any, Callable[[_Storage], bytearray]]:
         keys = _Reader(stream).load()
         begins: dict[str, int] = {}
         for key in keys:
-            storage = reader.storages[str(key)]
+            storage = reader.storages[key]
             if int.from_bytes(stream.read(8), "little") != storage.size:
                 raise ValueError(f"the storage {key} has another size than described")
             begins[storage.key] = stream.tell()
             stream.seek(storage.num_bytes, 1)
+            if stream.tell() > path.stat().st_size:
+                raise EOFError(f"it ends within the storage {key}")
 
     def read(storage: _Storage) -> bytearray:
         if storage.key not in begins:
@@ -209,18 +232,26 @@ def _open_old(path: Path) -> tuple[Any, Callable[[_Storage], bytearray]]:
     return tree, read
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
+def _plain(tree: Any) -> Any:
     """Settings of argparse and omegaconf as dicts; other objects as what they were given."""
-    if depth > 50:
-        return None
-    if isinstance(value, Shell):
-        state = value.state
-        if isinstance(state, dict):
-            inner = next((state[name] for name in ("_content", "_val") if name in state), state)
-            return _plain(inner, depth + 1)
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in value]
-    return value
+    num_values = 0
+
+    def plain(value: Any, depth: int) -> Any:
+        nonlocal num_values
+        num_values += 1
+        if num_values > _MAX_VALUES:  # lists that hold one list twice, which does so too, become a huge tree
+            raise ValueError(f"more than {_MAX_VALUES} values")
+        if depth > 50:
+            return None
+        if isinstance(value, Shell):
+            state = value.state
+            if not isinstance(state, dict):
+                return None
+            return plain(next((state[name] for name in ("_content", "_val") if name in state), state), depth + 1)
+        if isinstance(value, dict):
+            return {key: plain(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item, depth + 1) for item in value]
+        return value
+
+    return plain(tree, 0)

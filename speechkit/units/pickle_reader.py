@@ -2,7 +2,8 @@
 
 Every name that a pickle asks for is answered with an empty shell that only keeps what it is given, and only names on
 a short list are answered at all. Arrays are rebuilt from their bytes by us. joblib writes the bytes of an array
-behind its description, in the midst of the pickle.
+behind its description, in the midst of the pickle. A small file can describe much: instructions, the sizes of what is
+made, and tuples in tuples (Python hashes all of them again each time) are counted, and too many are refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import lzma
 import pickle
 import struct
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -23,6 +25,9 @@ import numpy as np
 from speechkit.errors import SpeechkitError
 
 MAX_BYTES = 1 << 30
+MAX_INSTRUCTIONS = 1 << 22
+_MAX_NESTED = 1000  # tuples inside a tuple
+_POINTER = 64  # bytes counted for an item of a list, dict, set or tuple
 _TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _ESTIMATORS = {
     f"{module}.{name}"
@@ -44,6 +49,7 @@ class Shell:
     """Stands for an object of a class that is not loaded; keeps its state."""
 
     name = ""
+    state: Any = None  # also where nothing calls __init__
 
     def __new__(cls, *_args: object, **_fields: object) -> Shell:
         """Any arguments are taken and forgotten."""
@@ -60,7 +66,7 @@ class _Dtype(Shell):
     """A numpy dtype: its code, such as `f4`, and its byte order."""
 
     def __init__(self, code: object = "", *_flags: object) -> None:
-        self.code, self.order = str(code), "<"
+        self.code, self.order = code if isinstance(code, str) else "", "<"
 
     def __setstate__(self, state: Any) -> None:
         self.order = {">": ">"}.get(state[1], "<")
@@ -90,7 +96,7 @@ class Refused(Exception):
 def _array_of(data: bytes | bytearray, shape: Any, dtype: Any, order: Any) -> np.ndarray:
     if not isinstance(dtype, _Dtype) or not all(type(size) is int and 0 <= size <= MAX_BYTES for size in shape):
         raise Refused("an array without a plain type and shape")
-    return np.frombuffer(data, dtype.dtype()).reshape(shape, order="F" if order == "F" else "C").copy()
+    return np.frombuffer(data, dtype.dtype()).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
@@ -130,7 +136,36 @@ def _known() -> dict[str, Any]:
 
 
 KNOWN = _known()
-_BUILD: Callable[[Any], None] = pickle._Unpickler.dispatch[pickle.BUILD[0]]
+_DISPATCH: dict[int, Callable[[Any], None]] = {**pickle._Unpickler.dispatch}
+
+
+_MAKERS = {
+    code: _DISPATCH[code[0]]
+    for code in (
+        *(pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.FROZENSET),
+        *(pickle.REDUCE, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST),
+    )
+}
+
+
+class _Counted(dict[int, Callable[[Any], None]]):
+    """What is done for each instruction, as often as is allowed."""
+
+    left = MAX_INSTRUCTIONS
+
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"more than {MAX_INSTRUCTIONS} instructions")
+        return super().__getitem__(code)
+
+
+def _weighed(do: Callable[[Any], None]) -> Callable[[Any], None]:
+    def make(reader: Reader) -> None:
+        do(reader)
+        reader.weigh(reader.stack[-1])
+
+    return make
 
 
 class Reader(pickle._Unpickler):
@@ -138,12 +173,30 @@ class Reader(pickle._Unpickler):
 
     known: ClassVar[Mapping[str, Any]] = KNOWN
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    instructions: ClassVar[dict[int, Callable[[Any], None]]] = dict(_DISPATCH)
     stack: list[Any]
+    read: Callable[[int], bytes]
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
         self._source = stream
+        self._num_bytes = 0
+        self._nested: dict[int, tuple[Any, int]] = {}  # by id; the tuple itself is kept so that no other gets its id
+        self.dispatch = _Counted(self.instructions)  # type: ignore[misc]
+
+    def weigh(self, made: object) -> None:
+        """Count what was made.  Raises: ValueError: it is too much."""
+        if not isinstance(made, bytes | bytearray | str | list | tuple | dict | set | frozenset):
+            return
+        self._num_bytes += len(made) * (1 if isinstance(made, bytes | bytearray | str) else _POINTER)
+        if self._num_bytes > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES >> 20} MiB")
+        if isinstance(made, tuple | frozenset):
+            inner = [self._nested.get(id(item), (item, 1))[1] for item in made if isinstance(item, tuple | frozenset)]
+            if sum(inner) > _MAX_NESTED:
+                raise ValueError(f"more than {_MAX_NESTED} tuples in one another")
+            if inner:
+                self._nested[id(made)] = made, 1 + sum(inner)
 
     def find_class(self, module: str, name: str) -> Any:
         """The shell for a name.  Raises: Refused: the name is not on the list."""
@@ -157,12 +210,25 @@ class Reader(pickle._Unpickler):
         raise Refused("a reference to something outside the file")
 
     def _build(self) -> None:
-        _BUILD(self)
-        top = self.stack[-1]
+        top = self.stack[-2]
+        if type(top) is OrderedDict:
+            self.stack.pop()  # notes such as a state dict's `_metadata`
+            return
+        if not isinstance(top, Shell):  # a function or class of ours, which it would change
+            raise Refused("a state for what is no object")
+        _DISPATCH[pickle.BUILD[0]](self)
         if isinstance(top, Shell) and top.name in _WRAPPERS:
             self.stack[-1] = self._read_joblib(top.state)
 
-    dispatch[pickle.BUILD[0]] = _build
+    def _bytearray(self) -> None:
+        size = int.from_bytes(self.read(8), "little")
+        data = self.read(min(size, MAX_BYTES))  # Python's own makes room before it reads
+        if len(data) != size:
+            raise EOFError("it ends within an array")
+        self.stack.append(bytearray(data))
+
+    instructions |= {code[0]: _weighed(do) for code, do in _MAKERS.items()}
+    instructions |= {pickle.BUILD[0]: _build, pickle.BYTEARRAY8[0]: _bytearray}
 
     def _read_joblib(self, state: dict[str, Any]) -> np.ndarray:
         shape, dtype = state["shape"], state["dtype"]
