@@ -30,7 +30,9 @@ class IclConfig(LoopConfig):
 
     warmup: tuple[IclTaskConfig, ...] = Field(min_length=1, description="tasks of the warm-up")
     evaluation: tuple[IclTaskConfig, ...] = Field(
-        min_length=1, description="tasks to measure on; unseen if neither utterances nor labels are in `warmup`"
+        min_length=1,
+        description="tasks to measure on; unseen if neither utterances nor labels are in "
+        "`warmup`, and the language model was not trained on them",
     )
     num_classes: int = Field(2, ge=2, description="classes of an episode, drawn from those of the task")
     num_demos: int = Field(4, ge=2, description="demonstrations of an episode, as many of each class")
