@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from speechkit import log
@@ -19,7 +18,17 @@ from speechkit.config import build_config
 from speechkit.errors import SpeechkitError
 from speechkit.models.config import UlmConfig
 from speechkit.prompt.config_import import UlmImportConfig
-from speechkit.prompt.import_tensors import MEAN, Found, both, count_layers, layer_names, special_row
+from speechkit.prompt.import_tensors import (
+    MEAN,
+    Found,
+    both,
+    check_settings,
+    check_table,
+    count_layers,
+    is_copy,
+    layer_names,
+    special_row,
+)
 from speechkit.units.checkpoint_reader import read_checkpoint
 
 _CHECKPOINT, _DICT = "checkpoint_best.pt", "dict.txt"
@@ -43,6 +52,15 @@ _CROSS = {
     "cross.output": "encoder_attn.out_proj",
     "cross_norm": "encoder_attn_layer_norm",
 }
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("decoder_attention_heads", "encoder_attention_heads"), (int,)),
+    **dict.fromkeys(("decoder_normalize_before", "no_scale_embedding", "add_lang_token"), (bool, int)),
+    "no_token_positional_embeddings": (bool, int),
+    "activation_fn": (str,),
+    "dropout": (float, int),
+    "langs": (str,),
+}
+_MAX_DIGITS = 9  # of a unit
 _IGNORED = ("encoder.version", "decoder.version", "embed_positions._float_tensor")
 
 
@@ -87,6 +105,8 @@ def _read(source: Path, options: UlmImportConfig, *, has_encoder: bool) -> Found
             where=sorted(tensors)[:3],
             hint="--from gslm is for the language models of GSLM, --from unit-mbart for those with an encoder",
         )
+    check_table(table, "decoder.embed_tokens.weight", checkpoint)
+    check_settings(settings, _KINDS, checkpoint)
     config = build_config(UlmConfig, _config(tensors, settings, options, has_encoder=has_encoder))
     symbols = _symbols(listing, settings, num_rows=len(table), has_encoder=has_encoder)
     places = {symbol: row for row, symbol in enumerate(symbols)}
@@ -156,16 +176,22 @@ def _config(
 
 def _is_tied(tensors: Mapping[str, Tensor]) -> bool:
     output = tensors.get("decoder.output_projection.weight")
-    return output is None or torch.equal(output, tensors["decoder.embed_tokens.weight"])
+    return output is None or is_copy(output, tensors["decoder.embed_tokens.weight"])
 
 
 def _symbols(listing: Path, settings: dict[str, Any], *, num_rows: int, has_encoder: bool) -> list[str]:
     """The symbol of each row."""
     listed = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = listing.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SpeechkitError(f"`{listing}` is no text in UTF-8: {error.reason} at byte {error.start}") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         symbol, blank, count = line.rpartition(" ")
         if not blank or not count.isdigit():
             raise SpeechkitError("no symbol with its count", where=f"{listing}:{number}  {line:.40}")
+        if len(symbol) > _MAX_DIGITS and symbol.isdecimal():
+            raise SpeechkitError(f"a unit of {len(symbol)} digits", where=f"{listing}:{number}  {line:.40}")
         listed.append(symbol)
     if len(set(listed) | set(_SPECIALS)) < len(listed) + len(_SPECIALS):
         raise SpeechkitError(f"`{listing}` lists a symbol twice, or one of {' '.join(_SPECIALS)}")
@@ -227,7 +253,7 @@ def _without_copies(found: Found) -> Found:
     table = found.tensors["decoder.embed_tokens.weight"]
     for name in ("encoder.embed_tokens.weight", *(["decoder.output_projection.weight"] * found.config.is_tied)):
         copy = found.tensors.pop(name, None)
-        if copy is not None and not torch.equal(copy, table):
+        if copy is not None and not is_copy(copy, table):
             raise SpeechkitError(
                 f"`{name}` of `{found.source}` differs from decoder.embed_tokens.weight",
                 expected="a model whose encoder and decoder share their embeddings",

@@ -20,13 +20,22 @@ from speechkit.config import build_config
 from speechkit.errors import SpeechkitError
 from speechkit.models.config import UlmConfig
 from speechkit.prompt.config_import import UlmImportConfig
-from speechkit.prompt.import_tensors import MEAN, Found, both, layer_names, special_row
+from speechkit.prompt.import_tensors import (
+    MEAN,
+    Found,
+    both,
+    check_settings,
+    check_table,
+    is_copy,
+    layer_names,
+    special_row,
+)
 from speechkit.units.checkpoint_reader import read_checkpoint
 
 CONFIG_JSON, TOKENIZER_JSON, SLAM_JSON = "config.json", "tokenizer.json", "tokeniser_config.json"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _SLAM = "speech_language_model"
-_UNIT = re.compile(r"<Un(\d+)>")
+_UNIT = re.compile(r"<Un([0-9]{1,9})>")
 _OPT_PARTS = {
     "attention.query": "self_attn.q_proj",
     "attention.key": "self_attn.k_proj",
@@ -48,6 +57,17 @@ _LLAMA_PARTS = {
     "feed_forward.output": "mlp.down_proj",
     "feed_forward_norm": "post_attention_layernorm",
 }
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"), (int,)),
+    **dict.fromkeys(("ffn_dim", "intermediate_size", "head_dim", "word_embed_proj_dim"), (int,)),
+    **dict.fromkeys(("max_position_embeddings", "offset"), (int,)),
+    **dict.fromkeys(("dropout", "attention_dropout", "rms_norm_eps", "rope_theta"), (float, int)),
+    **dict.fromkeys(("do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "attention_bias"), (bool,)),
+    **dict.fromkeys(("mlp_bias", "tie_word_embeddings", "use_sliding_window"), (bool,)),
+    **dict.fromkeys(("activation_function", "hidden_act"), (str,)),
+    **dict.fromkeys(("rope_parameters", "rope_scaling"), (dict,)),
+    "layer_types": (list,),
+}
 _IGNORED = ("rotary_emb.inv_freq",)
 
 
@@ -66,9 +86,14 @@ def read_hf(source: Path, options: UlmImportConfig) -> Found:
             f"`{source / CONFIG_JSON}` is of a model of type {kind!r}, which is not read",
             expected="opt, llama or qwen2",
         )
+    check_settings({**outer, **settings}, _KINDS, source / CONFIG_JSON)
     tensors = _read_weights(source)
     if is_slam:
         tensors = {name.removeprefix("lm."): tensor for name, tensor in tensors.items()}
+    if (settings.get("num_hidden_layers") or 0) > len(tensors):
+        raise SpeechkitError(
+            f"`{source / CONFIG_JSON}` has no sound value of num_hidden_layers: there are {len(tensors)} tensors in all"
+        )
     try:
         tree, names = _opt(settings) if kind == "opt" else _llama(settings, kind)
     except (KeyError, TypeError) as error:
@@ -77,8 +102,14 @@ def read_hf(source: Path, options: UlmImportConfig) -> Found:
     table = names["embedding.weight"]
     if table not in tensors:
         raise SpeechkitError(f"`{source}` has no tensor {table}", where=sorted(tensors)[:3])
+    check_table(tensors[table], table, source)
     if config.is_tied:
-        tensors.pop("lm_head.weight", None)  # a copy
+        head = tensors.pop("lm_head.weight", None)
+        if head is not None and not is_copy(head, tensors[table]):
+            raise SpeechkitError(
+                f"`lm_head.weight` of `{source}` differs from {table}, though they are said to be tied",
+                hint=f'"tie_word_embeddings": false in {CONFIG_JSON} keeps both',
+            )
     found = Found(config, tensors, names, (), str(source), _IGNORED)
     _find_rows(found, source, options, settings={**outer, **settings}, num_rows=len(tensors[table]))
     return found
@@ -89,7 +120,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise SpeechkitError(f"`{path}` is missing", expected="a folder of Hugging Face's transformers")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpeechkitError(f"`{path}` is no sound JSON: {error}") from None
     if not isinstance(found, dict):
         raise SpeechkitError(f"`{path}` holds no settings")
@@ -103,15 +134,19 @@ def _read_weights(source: Path) -> dict[str, Tensor]:
     files = [path]
     if path.suffix == ".json":
         listed = _read_json(path).get("weight_map")
-        names = sorted(set(listed.values())) if isinstance(listed, dict) else []
-        files = [source / Path(str(name)).name for name in names]  # the name only: an index names files beside it
+        names = list(listed.values()) if isinstance(listed, dict) else []
+        if not names or not all(isinstance(name, str) for name in names):
+            raise SpeechkitError(f"`{path}` has no sound value of weight_map", expected="a file for each tensor")
+        files = [source / Path(name).name for name in sorted(set(names))]  # the name only: they lie beside the index
     tensors: dict[str, Tensor] = {}
     for file in files:
+        if not file.is_file():
+            raise SpeechkitError(f"`{file}` can not be read: there is no such file")
         try:
             is_safe = file.suffix == ".safetensors"
             tensors |= load_file(str(file)) if is_safe else _of_torch(file)
-        except (SafetensorError, OSError) as error:
-            raise SpeechkitError(f"`{file}` can not be read: {str(error).splitlines()[0]}") from None
+        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+            raise SpeechkitError(f"`{file}` can not be read: {type(error).__name__} {error}") from None
     return tensors
 
 
@@ -216,6 +251,7 @@ def _find_rows(
     if (
         not 0 < size <= len(units)
         or max(units) >= num_rows
+        or min(units) < 0
         or (offset is None and sorted(named)[:size] != [*range(size)])
     ):
         raise SpeechkitError(
@@ -225,8 +261,9 @@ def _find_rows(
     taken = set(units[:size])
 
     def find(token: str) -> int | None:
-        row = int(token) if token.isdigit() else vocabulary.get(token, num_rows)
-        return row if row < num_rows and row not in taken else None
+        is_number = token.isascii() and token.isdecimal() and len(token) <= 9
+        row = int(token) if is_number else vocabulary.get(token, num_rows)
+        return row if 0 <= row < num_rows and row not in taken else None
 
     usual = settings.get("eos_token_id", settings.get("bos_token_id"))
     end = special_row(options.end, MEAN if not isinstance(usual, int) else str(usual), find, role="end")

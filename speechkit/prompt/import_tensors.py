@@ -126,8 +126,36 @@ def both(ours: str, theirs: str) -> dict[str, str]:
     return {f"{ours}.{kind}": f"{theirs}.{kind}" for kind in ("weight", "bias")}
 
 
+def check_settings(settings: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]], source: object) -> None:
+    """See that settings of others are of the kinds that are read; None and what is absent is passed over.
+
+    Raises:
+        SpeechkitError: one is of another kind.
+    """
+    for name, wanted in kinds.items():
+        value = settings.get(name)
+        if value is not None and not isinstance(value, wanted):
+            shown = f"{value!r:.60}" if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+            raise SpeechkitError(
+                f"`{source}` has no sound value of {name}: {shown}",
+                expected=" or ".join(kind.__name__ for kind in wanted),
+            )
+
+
+def is_copy(tensor: Tensor, of: Tensor) -> bool:
+    """Whether two tensors hold the same values, in whatever types."""
+    return tensor.shape == of.shape and torch.equal(tensor.float(), of.float())
+
+
+def check_table(table: Tensor, name: str, source: object) -> None:
+    """Raises: SpeechkitError: the embeddings are no table."""
+    if table.dim() != 2:
+        raise SpeechkitError(f"`{name}` of `{source}` is no table: {_size(table)}", expected="a row for each symbol")
+
+
 def count_layers(tensors: Mapping[str, Tensor], prefix: str) -> int:
     """Layers whose tensors begin with `<prefix>.layers.<number>.`; 0 where there are none."""
     start = f"{prefix}.layers."
-    numbers = [name[len(start) :].split(".")[0] for name in tensors if name.startswith(start)]
-    return max((int(number) + 1 for number in numbers if number.isdigit()), default=0)
+    numbers = {name[len(start) :].split(".")[0] for name in tensors if name.startswith(start)}
+    # one after the other: with a hole, the names behind it are told as not known
+    return next(number for number in range(len(numbers) + 1) if str(number) not in numbers)

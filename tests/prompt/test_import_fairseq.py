@@ -146,6 +146,11 @@ def put(model: dict[str, Tensor], name: str, *shape: int) -> None:
         (lambda m: m["decoder.layer_norm.weight"].fill_(math.nan), r"decoder\.layer_norm\.weight  holds numbers"),
         (lambda m: put(m, "decoder.embed_tokens.weight", K + 5, DIM), r"12 rows, .*dict.txt.* give 11"),
         (lambda m: put(m, "encoder.embed_tokens.weight", K + 4, DIM), "holds no decoder-only model"),
+        (lambda m: put(m, "decoder.embed_tokens.weight", K + 4), r"`decoder\.embed_tokens\.weight` of .* no table: 11"),
+        (
+            lambda m: put(m, "decoder.layers.999999999.fc1.bias", 5),
+            r"decoder\.layers\.999999999\.fc1\.bias  5, not known",
+        ),
         (lambda m: drop(m, "decoder.embed_tokens.weight"), "holds no decoder-only model"),
     ],
 )
@@ -168,12 +173,20 @@ def test_a_tensor_that_does_not_fit_is_named(
         ("0 3\n1 2\n2 1\n<unk> 1\n4 1\n5 1\n6 1\n", "lists a symbol twice"),
         ("0 3\n1 2\n2 1\n3 1\n4 1\n5 1\n8 1\n", r"does not list the units 0 to 6\n  unit 6"),
         ("0 3\n1 2\n", "11 rows, .* give 6"),
+        ("0 3\n" + "9" * 6000 + " 2\n2 1\n3 1\n4 1\n5 1\n6 1\n", r"a unit of 6000 digits\n.*dict.txt:2  999"),
     ],
 )
 def test_a_dictionary_that_does_not_fit_is_told(tmp_path: Path, text: str, complaint: str) -> None:
     source = write(tmp_path / "gslm", random_model())
     (source / "dict.txt").write_text(text)
     with pytest.raises(SpeechkitError, match=complaint):
+        run(UlmImportConfig(kind="gslm"), source, out=tmp_path / "lm")
+
+
+def test_a_dictionary_that_is_no_text_is_told(tmp_path: Path) -> None:
+    source = write(tmp_path / "gslm", random_model())
+    (source / "dict.txt").write_bytes(b"0 3\n\xff\xfe 1\n")
+    with pytest.raises(SpeechkitError, match=r"dict\.txt` is no text in UTF-8: .* at byte 4"):
         run(UlmImportConfig(kind="gslm"), source, out=tmp_path / "lm")
 
 
@@ -191,6 +204,9 @@ def test_symbols_that_are_no_units_are_left_out(tmp_path: Path) -> None:
     [
         ({"decoder_attention_heads": None}, "does not say how many attention heads"),
         ({"activation_fn": "swish"}, "activation_fn='swish' is not read"),
+        ({"activation_fn": ["relu"]}, r"checkpoint_best\.pt` has no sound value of activation_fn: a list"),
+        ({"dropout": "much"}, r"no sound value of dropout: 'much'"),
+        ({"decoder_attention_heads": "2"}, r"no sound value of decoder_attention_heads: '2'"),
         ({"no_token_positional_embeddings": True}, "no_token_positional_embeddings=True is not read"),
     ],
 )
