@@ -59,8 +59,8 @@ _LLAMA_PARTS = {
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"), (int,)),
-    **dict.fromkeys(("ffn_dim", "intermediate_size", "head_dim", "word_embed_proj_dim"), (int,)),
-    **dict.fromkeys(("max_position_embeddings", "offset"), (int,)),
+    **dict.fromkeys(("ffn_dim", "intermediate_size", "head_dim", "word_embed_proj_dim", "offset"), (int,)),
+    "max_position_embeddings": (int,),
     **dict.fromkeys(("dropout", "attention_dropout", "rms_norm_eps", "rope_theta"), (float, int)),
     **dict.fromkeys(("do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "attention_bias"), (bool,)),
     **dict.fromkeys(("mlp_bias", "tie_word_embeddings", "use_sliding_window"), (bool,)),
@@ -77,27 +77,26 @@ def read_hf(source: Path, options: UlmImportConfig) -> Found:
     Raises:
         SpeechkitError: a file is missing or damaged, or the model has parts that are not read.
     """
-    outer = _read_json(source / CONFIG_JSON)
+    path = source / CONFIG_JSON
+    outer = _read_json(path)
     is_slam = outer.get("model_type") == _SLAM
     settings = outer.get("base_config") if is_slam else outer
     kind = settings.get("model_type") if isinstance(settings, dict) else None
     if not isinstance(settings, dict) or kind not in ("opt", "llama", "qwen2"):
         raise SpeechkitError(
-            f"`{source / CONFIG_JSON}` is of a model of type {kind!r}, which is not read",
+            f"`{path}` is of a model of type {kind!r}, which is not read",
             expected="opt, llama or qwen2",
         )
-    check_settings({**outer, **settings}, _KINDS, source / CONFIG_JSON)
+    check_settings({**outer, **settings}, _KINDS, path)
     tensors = _read_weights(source)
     if is_slam:
         tensors = {name.removeprefix("lm."): tensor for name, tensor in tensors.items()}
     if (settings.get("num_hidden_layers") or 0) > len(tensors):
-        raise SpeechkitError(
-            f"`{source / CONFIG_JSON}` has no sound value of num_hidden_layers: there are {len(tensors)} tensors in all"
-        )
+        raise SpeechkitError(f"`{path}` has no sound value of num_hidden_layers: there are {len(tensors)} tensors")
     try:
         tree, names = _opt(settings) if kind == "opt" else _llama(settings, kind)
-    except (KeyError, TypeError) as error:
-        raise SpeechkitError(f"`{source / CONFIG_JSON}` has no sound value of {error}") from None
+    except KeyError as error:
+        raise SpeechkitError(f"`{path}` has no sound value of {error}") from None
     config = build_config(UlmConfig, tree)
     table = names["embedding.weight"]
     if table not in tensors:
@@ -136,7 +135,7 @@ def _read_weights(source: Path) -> dict[str, Tensor]:
         listed = _read_json(path).get("weight_map")
         names = list(listed.values()) if isinstance(listed, dict) else []
         if not names or not all(isinstance(name, str) for name in names):
-            raise SpeechkitError(f"`{path}` has no sound value of weight_map", expected="a file for each tensor")
+            raise SpeechkitError(f"`{path}` has no sound value of weight_map")
         files = [source / Path(name).name for name in sorted(set(names))]  # the name only: they lie beside the index
     tensors: dict[str, Tensor] = {}
     for file in files:
