@@ -13,12 +13,13 @@ def prompt_tables(scores: Sequence[Score]) -> list[Table]:
     """A table for each file of `prompt eval`, one for all files of `prompt icl`."""
     evals = [score for score in scores if score.kind == "prompt"]
     icl = [score for score in scores if score.kind == "icl"]
-    curves = [curve for score in evals if (curve := _length_table(score.result)) is not None]
-    slots = [table for score in evals if (table := _slot_table(score.result)) is not None]
-    return [*(_eval_table(score.result) for score in evals), *curves, *slots, *([_icl_table(icl)] if icl else [])]
+    curves = [curve for score in evals if (curve := _length_table(score)) is not None]
+    slots = [table for score in evals if (table := _slot_table(score)) is not None]
+    return [*(_eval_table(score) for score in evals), *curves, *slots, *([_icl_table(icl)] if icl else [])]
 
 
-def _eval_table(result: Mapping[str, Any]) -> Table:
+def _eval_table(score: Score) -> Table:
+    result = score.result
     columns = ["system", f"{result['metric']} %", "SD", "runs", "lowest", "highest", "trained", "% of LM", "CPU s"]
     rows = [
         [
@@ -29,12 +30,15 @@ def _eval_table(result: Mapping[str, Any]) -> Table:
         for row in result["systems"]
     ]  # fmt: skip
     shots = "" if result["shots"] is None else f", {result['shots']} training utterances per class"
-    title = f"{result['task']}: {result['num_labels']} labels, {result['num_test']} test utterances{shots}"
+    title = (
+        f"{result['task']}, {score.name}: {result['num_labels']} labels, {result['num_test']} test utterances{shots}"
+    )
     return Table(title, columns, rows)
 
 
-def _length_table(result: Mapping[str, Any]) -> Table | None:
+def _length_table(score: Score) -> Table | None:
     """Errors by the length of the reference, of the first seed of each system of a sequence task."""
+    result = score.result
     curves = {row["name"]: row["details"] for row in result["systems"] if row.get("details")}
     if result["kind"] != "sequence" or not curves:
         return None
@@ -45,11 +49,12 @@ def _length_table(result: Mapping[str, Any]) -> Table | None:
         for point in curve
     ]  # fmt: skip
     columns = ["system", "labels", "utterances", "error rate %", "95 % interval", "all right %"]
-    return Table(f"{result['task']}: errors by the length of the reference, first seed", columns, rows)
+    return Table(f"{result['task']}, {score.name}: errors by the length of the reference, first seed", columns, rows)
 
 
-def _slot_table(result: Mapping[str, Any]) -> Table | None:
+def _slot_table(score: Score) -> Table | None:
     """F1 of each slot, of the first seed of each system of a slot task."""
+    result = score.result
     found = {row["name"]: row["details"] for row in result["systems"] if row.get("details")}
     if result["kind"] != "slots" or not found:
         return None
@@ -57,7 +62,7 @@ def _slot_table(result: Mapping[str, Any]) -> Table | None:
     rows = [
         [name, number(own["f1"]), *(number(own["slots"][slot]["f1"]) for slot in names)] for name, own in found.items()
     ]
-    return Table(f"{result['task']}: F1 of slots in percent, first seed", ["system", "all", *names], rows)
+    return Table(f"{result['task']}, {score.name}: F1 of slots in percent, first seed", ["system", "all", *names], rows)
 
 
 def _range(point: Mapping[str, Any]) -> str:

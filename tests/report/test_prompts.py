@@ -47,7 +47,7 @@ def test_prompts_stand_beside_baselines_and_errors_beside_lengths(report: Callab
     done = report(EVAL, ICL)
     assert done.exit_code == 0, done.stderr
     text = (tmp_path / "RESULTS.md").read_text()
-    assert "### strings: 10 labels, 40 test utterances" in text
+    assert "### strings, r0: 10 labels, 40 test utterances" in text
     assert "| LoRA (x) | 9.50 | 0.71 | 2 | 9.00 | 10.00 | 5734 | 1.45 | 53.3 |" in text
     assert "| most frequent label | 90.00 | - | 1 | 90.00 | 90.00 | 0 | - | 0.0 |" in text
     assert "| LoRA (x) | 3 | 7 | 9.52 | 0.00 to 20.00 | 71.43 |" in text
