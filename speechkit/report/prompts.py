@@ -31,7 +31,7 @@ def _eval_table(score: Score) -> Table:
     ]  # fmt: skip
     shots = "" if result["shots"] is None else f", {result['shots']} training utterances per class"
     title = (
-        f"{result['task']}, {score.name}: {result['num_labels']} labels, {result['num_test']} test utterances{shots}"
+        f"{result['task']}, {_place(score)}: {result['num_labels']} labels, {result['num_test']} test utterances{shots}"
     )
     return Table(title, columns, rows)
 
@@ -49,7 +49,7 @@ def _length_table(score: Score) -> Table | None:
         for point in curve
     ]  # fmt: skip
     columns = ["system", "labels", "utterances", "error rate %", "95 % interval", "all right %"]
-    return Table(f"{result['task']}, {score.name}: errors by the length of the reference, first seed", columns, rows)
+    return Table(f"{result['task']}, {_place(score)}: errors by the length of the reference, first seed", columns, rows)
 
 
 def _slot_table(score: Score) -> Table | None:
@@ -62,7 +62,14 @@ def _slot_table(score: Score) -> Table | None:
     rows = [
         [name, number(own["f1"]), *(number(own["slots"][slot]["f1"]) for slot in names)] for name, own in found.items()
     ]
-    return Table(f"{result['task']}, {score.name}: F1 of slots in percent, first seed", ["system", "all", *names], rows)
+    return Table(
+        f"{result['task']}, {_place(score)}: F1 of slots in percent, first seed", ["system", "all", *names], rows
+    )
+
+
+def _place(score: Score) -> str:
+    """What tells files of one task apart: the folder of `prompt eval`, or the name of its --json."""
+    return score.path.parent.name if score.path.stem == "report" else score.path.stem
 
 
 def _range(point: Mapping[str, Any]) -> str:
