@@ -12,8 +12,8 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -79,7 +79,11 @@ def _root(
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code (0, 1, 2, 3, 70, 85 or 130)."""
-    interrupts = _note_interrupts()
+    with _interrupts() as received:
+        _run(args, received)
+
+
+def _run(args: Sequence[str] | None, interrupts: list[int]) -> NoReturn:
     try:
         code = app(args=None if args is None else list(args), prog_name="speechkit", standalone_mode=False)
         if sys.stdout is not None:  # None: started with a closed stdout
@@ -110,7 +114,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _note_interrupts() -> list[int]:
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
     """A list that gets an item with each Ctrl-C, which raises KeyboardInterrupt as ever; not where it is ignored."""
     received: list[int] = []
 
@@ -118,9 +123,14 @@ def _note_interrupts() -> list[int]:
         received.append(number)
         signal.default_int_handler(number, frame)
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, note)
-    return received
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield received
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _usage_message(error: TyperException) -> str:
