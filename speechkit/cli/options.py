@@ -30,7 +30,7 @@ Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also 
 Seed = Annotated[int, typer.Option("--seed", help="Randomness comes from this seed and the utterance id only.")]
 AllowOverlap = Annotated[
     bool,
-    typer.Option("--allow-overlap", help="Go on when training and evaluation data overlap; said beside every WER."),
+    typer.Option("--allow-overlap", help="Go on when training and evaluation data overlap; said beside every result."),
 ]
 NumJobs = Annotated[int, typer.Option("--nj", min=1, help="Processes; the result does not depend on it.")]
 ShardOption = Annotated[

@@ -24,7 +24,7 @@ def train(
         typer.Option("--train", metavar="CUTS", help="Training manifest; repeat it to join several."),
     ] = [],  # noqa: B006 - typer reads the default, nobody changes it
     dev_cuts: Annotated[
-        Path | None, typer.Option("--dev", metavar="CUTS", help="Manifest whose WER is logged on the way.")
+        Path | None, typer.Option("--dev", metavar="CUTS", help="Manifest whose WER (of units: nats) is logged.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to make; appears only when complete.")] = None,
     overrides: Set = [],  # noqa: B006

@@ -19,6 +19,7 @@ from speechkit.errors import SpeechkitError
 from speechkit.models.config import UlmConfig
 from speechkit.prompt.config_import import UlmImportConfig
 from speechkit.prompt.import_tensors import (
+    FAIRSEQ_PARTS,
     MEAN,
     Found,
     both,
@@ -35,16 +36,6 @@ _CHECKPOINT, _DICT = "checkpoint_best.pt", "dict.txt"
 _SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 _OFFSET = 2  # positions count from the row of <pad> on
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_fast": "gelu_tanh", "gelu_accurate": "gelu_tanh"}
-_PARTS = {
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.out_proj",
-    "attention_norm": "self_attn_layer_norm",
-    "feed_forward.inner": "fc1",
-    "feed_forward.output": "fc2",
-    "feed_forward_norm": "final_layer_norm",
-}
 _CROSS = {
     "cross.query": "encoder_attn.q_proj",
     "cross.key": "encoder_attn.k_proj",
@@ -236,7 +227,7 @@ def _names(config: UlmConfig, *, tied: bool) -> dict[str, str]:
     if config.architecture == "encoder_decoder":
         stacks["encoder"] = config.num_encoder_layers
     for stack, num_layers in stacks.items():
-        parts = {**_PARTS, **(_CROSS if len(stacks) == 2 and stack == "decoder" else {})}
+        parts = {**FAIRSEQ_PARTS, **(_CROSS if len(stacks) == 2 and stack == "decoder" else {})}
         names |= layer_names(stack, stack, parts, num_layers=num_layers)
         names |= {f"{stack}.position_embedding.weight": f"{stack}.embed_positions.weight"}
         names |= both(f"{stack}.embedding_norm", f"{stack}.layernorm_embedding")

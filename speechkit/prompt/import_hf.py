@@ -21,6 +21,7 @@ from speechkit.errors import SpeechkitError
 from speechkit.models.config import UlmConfig
 from speechkit.prompt.config_import import UlmImportConfig
 from speechkit.prompt.import_tensors import (
+    FAIRSEQ_PARTS,
     MEAN,
     Found,
     both,
@@ -36,16 +37,6 @@ CONFIG_JSON, TOKENIZER_JSON, SLAM_JSON = "config.json", "tokenizer.json", "token
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _SLAM = "speech_language_model"
 _UNIT = re.compile(r"<Un([0-9]{1,9})>")
-_OPT_PARTS = {
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.out_proj",
-    "attention_norm": "self_attn_layer_norm",
-    "feed_forward.inner": "fc1",
-    "feed_forward.output": "fc2",
-    "feed_forward_norm": "final_layer_norm",
-}
 _LLAMA_PARTS = {
     "attention.query": "self_attn.q_proj",
     "attention.key": "self_attn.k_proj",
@@ -184,7 +175,7 @@ def _opt(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         "project_out.weight": f"{base}.project_out.weight",
         "decoder.position_embedding.weight": f"{base}.embed_positions.weight",
         **both("decoder.final_norm", f"{base}.final_layer_norm"),
-        **layer_names("decoder", base, _OPT_PARTS, num_layers=settings["num_hidden_layers"]),
+        **layer_names("decoder", base, FAIRSEQ_PARTS, num_layers=settings["num_hidden_layers"]),
     }
     return tree, names
 

@@ -15,6 +15,17 @@ from speechkit.models.ulm import empty_ulm
 
 MEAN = "mean"
 Rows = Sequence[int | None]
+# layers of fairseq, whose names OPT has taken over
+FAIRSEQ_PARTS = {
+    "attention.query": "self_attn.q_proj",
+    "attention.key": "self_attn.k_proj",
+    "attention.value": "self_attn.v_proj",
+    "attention.output": "self_attn.out_proj",
+    "attention_norm": "self_attn_layer_norm",
+    "feed_forward.inner": "fc1",
+    "feed_forward.output": "fc2",
+    "feed_forward_norm": "final_layer_norm",
+}
 
 
 @dataclass
