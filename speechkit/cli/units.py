@@ -185,13 +185,13 @@ def vocoder_train(
     """
     from speechkit.config import load_config
     from speechkit.config import show_config as describe
-    from speechkit.units.config_vocoder import VocoderConfig
+    from speechkit.train.config_vocoder import VocoderConfig
 
     config = load_config(VocoderConfig, None, overrides)
     if show_config:
         print(describe(config), end="")
         return
-    from speechkit.units.vocoder_train import run
+    from speechkit.train.vocoder import run
 
     run(config, units=units, cuts=cuts, out=out, num_jobs=num_jobs, force=force)
 

@@ -133,6 +133,11 @@ class Trainer:
         if self.team.is_first:
             self._finish()
 
+    def averaged(self) -> nn.Module:
+        """The finished model with its averaged weights, in eval mode."""
+        self.model.load_state_dict(self.average.state)
+        return self.model.eval()
+
     def _go_on(self) -> None:
         """Take the state of the newest checkpoint, in every process that of the first."""
         folder, state = self.folder / CHECKPOINTS, (self.model, self.average, self.optimizer)

@@ -20,7 +20,7 @@ from speechkit.models.table import check_device
 from speechkit.units.config_vocoder import HifiganImportConfig, ResynthConfig
 from speechkit.units.extractor import Floats
 from speechkit.units.hifigan import read_hifigan, shape_of
-from speechkit.units.unit_file import ABOUT_FILE, UNITS_FILE, UnitSet, load_units, merge_runs
+from speechkit.units.unit_file import ABOUT_FILE, UNITS_FILE, UnitSet, check_run_lengths, load_units, merge_runs
 from speechkit.units.vocoder import (
     MODEL_FILE,
     VOCODER_FILE,
@@ -30,7 +30,6 @@ from speechkit.units.vocoder import (
     load_vocoder,
     save_vocoder,
 )
-from speechkit.units.vocoder_train import check_run_lengths
 
 _FILES_PER_FOLDER = 1000
 _AHEAD = 64

@@ -108,6 +108,15 @@ def load_units(folder: Path) -> UnitSet:
     return UnitSet(ids, np.concatenate(units), np.concatenate(runs), np.array(offsets), about)
 
 
+def check_run_lengths(units: UnitSet, folder: Path) -> None:
+    """Raise SpeechkitError when units do not tell how long they last."""
+    if not units.about.get("has_runs", True):
+        raise SpeechkitError(
+            f"the units of `{folder}` have no run lengths",
+            expected="units of audio, made by `speechkit units quantize`",
+        )
+
+
 def _read_about(path: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

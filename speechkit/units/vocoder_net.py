@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from speechkit.audio.features import padding_mask
 from speechkit.config import Config
+from speechkit.data.batch import Load
+from speechkit.data.weights import moved
+from speechkit.models.loss import Loss
 from speechkit.units.kmeans import Labels
 
 _MAX_REACH = 8
@@ -61,6 +65,32 @@ class RunLengths(NamedTuple):
             place = np.log1p(np.stack([since, total - 1 - since, total], axis=1)).astype(np.float32)
             place_BTP[row, :size] = torch.from_numpy(place)
         return RunLengths(ids_BT, place_BTP, torch.tensor(sizes))
+
+
+@dataclass
+class VocoderBatch:
+    """Padded pieces of utterances to learn from.
+
+    units_BN, runs_BN int64 (runs are 0 in the padding); runs the same frame by frame; speakers_B int64;
+    mel_BTF float32 natural log-mel bands.
+    """
+
+    utt_ids: list[str]
+    units_BN: Tensor
+    runs_BN: Tensor
+    runs: RunLengths
+    speakers_B: Tensor
+    mel_BTF: Tensor
+
+    @property
+    def load(self) -> Load:
+        """What it holds, for the log."""
+        used = int(self.runs.num_frames_B.sum())
+        return Load("frames", float(used), used, self.runs.ids_BT.numel())
+
+    def to(self, device: torch.device) -> VocoderBatch:
+        """The same batch on another device."""
+        return replace(self, runs=self.runs.to(device), **moved(self, device))
 
 
 class DurationPredictor(nn.Module):
@@ -131,6 +161,18 @@ class UnitToMel(nn.Module):
         for block in self.blocks:
             x_BTD = block(x_BTD, mask_BT1)
         return self.output(self.norm(x_BTD)).unflatten(2, (-1, self.shape.num_mels)).flatten(1, 2)  # type: ignore[no-any-return]
+
+    def loss(self, batch: VocoderBatch, *, progress: float) -> Loss:
+        """Absolute difference of the scaled bands, and a tenth of the squared one of log(frames + 1) of run lengths."""
+        made_BTF = self.scaled(batch.runs, batch.speakers_B)
+        mask_BT = padding_mask(batch.runs.num_frames_B * self.shape.frames_per_unit, made_BTF.shape[1])
+        bands = (made_BTF - (batch.mel_BTF - self.mean_F) / self.std_F).abs()[mask_BT].mean()
+        assert self.durations is not None
+        # run lengths must not shape the embedding of units; padding lies beyond the last unit, as zeros do
+        mask_BN = batch.runs_BN > 0
+        x_BND = self.embedding(batch.units_BN).detach() * mask_BN[..., None]
+        durations = (self.durations.log_frames(x_BND) - (batch.runs_BN + 1).log()).square()[mask_BN].mean()
+        return Loss(bands + 0.1 * durations, {"bands": bands.detach(), "durations": durations.detach()})
 
     def forward(self, runs: RunLengths, speakers_B: Tensor) -> Tensor:
         """Natural log-mel bands (B, T * frames_per_unit, F)."""

@@ -17,14 +17,15 @@ from speechkit.cli import main
 from speechkit.config import build_config
 from speechkit.data.store import load_cuts
 from speechkit.errors import SpeechkitError
-from speechkit.units.config_vocoder import ResynthConfig, VocoderConfig
+from speechkit.train.config_vocoder import VocoderConfig
+from speechkit.train.vocoder import distance_db, mel_of_units
+from speechkit.units.config_vocoder import ResynthConfig
 from speechkit.units.unit_file import load_units
 from speechkit.units.vocoder import check_units, load_vocoder
 from speechkit.units.vocoder_net import RunLengths, UnitToMel, VocoderShape
-from speechkit.units.vocoder_train import distance_db, mel_of_units
 
 VOWELS = {"a": (700.0, 1200.0), "i": (300.0, 2300.0), "u": (320.0, 800.0)}  # formants of the corpus
-SMALL = ["dim=32", "num_steps=60", "num_mels=32", "held_out=0.2", "num_blocks=2"]
+SMALL = ["dim=32", "optim.num_steps=60", "optim.warmup_steps=3", "num_mels=32", "held_out=0.2", "num_blocks=2"]
 Run = Callable[..., Any]
 
 

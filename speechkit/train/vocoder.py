@@ -1,12 +1,12 @@
-"""`speechkit units vocoder-train`: units and their audio in, a small vocoder out."""
+"""`speechkit units vocoder-train`: units and their audio in, a small vocoder out; an interrupted run goes on."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,23 +15,25 @@ from torch import Tensor, nn
 from speechkit import log
 from speechkit.artifact import make_artifact
 from speechkit.audio.config import FeatureConfig
-from speechkit.audio.features import log_mel, padding_mask
+from speechkit.audio.features import log_mel
 from speechkit.audio.invert import audio_of_log_mel
 from speechkit.data.batch import Utterance
 from speechkit.data.store import audio_path, load_cuts, plain_cut
 from speechkit.data.stream import manifest_path
 from speechkit.errors import SpeechkitError, counted
+from speechkit.models.table import check_device
 from speechkit.rng import derive_seed, rng
-from speechkit.units.config_vocoder import ResynthConfig, VocoderConfig
+from speechkit.train.config_vocoder import VocoderConfig
+from speechkit.train.loop import CHECKPOINTS, Trainer
+from speechkit.units.config_vocoder import ResynthConfig
 from speechkit.units.extractor import Extractor, Floats
 from speechkit.units.kmeans import Labels
 from speechkit.units.sounds import frames_of, sounds_of
-from speechkit.units.unit_file import ABOUT_FILE, UNITS_FILE, UnitSet, load_units, merge_runs
+from speechkit.units.unit_file import ABOUT_FILE, UNITS_FILE, UnitSet, check_run_lengths, load_units, merge_runs
 from speechkit.units.vocoder import About, Vocoder, save_vocoder
-from speechkit.units.vocoder_net import RunLengths, UnitToMel, VocoderShape
+from speechkit.units.vocoder_net import RunLengths, UnitToMel, VocoderBatch, VocoderShape
 
 _DB = 10 / math.log(10)
-_WARMUP_SHARE = 0.05
 _MAX_MEASURED = 200  # held-out utterances that are turned into audio
 
 
@@ -51,6 +53,7 @@ def run(config: VocoderConfig, *, units: Path, cuts: Path, out: Path, num_jobs: 
     Raises:
         SpeechkitError: units and manifest do not belong together, units have no run lengths, audio can not be used.
     """
+    check_device(config.device)
     unit_set = load_units(units)
     found = {cut.id: cut for cut in load_cuts(cuts)}
     missing = [utt_id for utt_id in unit_set.ids if utt_id not in found]
@@ -66,7 +69,7 @@ def run(config: VocoderConfig, *, units: Path, cuts: Path, out: Path, num_jobs: 
     speakers = [_speaker_of(plain_cut(cut)) for cut in chosen]
 
     def build(folder: Path) -> None:
-        torch.set_num_threads(1)
+        torch.set_num_threads(config.threads)
         names = sorted(set(speakers) - {""})
         numbers = [names.index(name) + 1 if name else 0 for name in speakers]
         spoken = _read(unit_set, utterances, numbers, features, times, num_jobs=num_jobs)
@@ -76,31 +79,28 @@ def run(config: VocoderConfig, *, units: Path, cuts: Path, out: Path, num_jobs: 
             k=unit_set.k, dim=config.dim, num_blocks=config.num_blocks, kernel=config.kernel, dropout=config.dropout,
             num_mels=config.num_mels, frames_per_unit=times.frames_per_unit, num_speakers=len(names),
         )  # fmt: skip
-        net = _fit(config, shape, train)
+        bands_NF = torch.cat([own.mel_TF for own in train])
+        pieces = _pieces(train, config, times.frames_per_unit)
+        trainer = Trainer(config, VocoderMaterial(config, shape, bands_NF, pieces), folder)
+        trainer.train()
+        net = trainer.averaged()
+        assert isinstance(net, UnitToMel)
         about = About(
             kind="mel", k=unit_set.k, codebook=unit_set.about["codebook"], sampling_rate=features.sampling_rate,
             frames_per_second=unit_set.times.frames_per_second, first_sample=times.first_sample, speakers=tuple(names),
             network=shape.model_dump(mode="json"), features=features,
         )  # fmt: skip
-        measured = _measure(Vocoder(about, net.eval()), dev, _mean_of(train), config)
+        measured = _measure(Vocoder(about, net), dev, bands_NF.mean(0), config)
         save_vocoder(folder, about.model_copy(update={"measured": measured}), net)
         print(_table(measured, len(dev)))
 
     inputs = {"cuts": manifest_path(cuts), "units": units / UNITS_FILE, "about": units / ABOUT_FILE}
     audio = [audio_path(cut) for cut in chosen]
     if make_artifact(
-        out, command="units vocoder-train", config=config, inputs=inputs, audio=audio, build=build, force=force
-    ):
+        out, command="units vocoder-train", config=config, inputs=inputs, audio=audio, build=build, force=force,
+        resumable=True, scratch=CHECKPOINTS,
+    ):  # fmt: skip
         print(f"{out}: a vocoder for {unit_set.k} units")
-
-
-def check_run_lengths(units: UnitSet, folder: Path) -> None:
-    """Raise SpeechkitError when units do not tell how long they last."""
-    if not units.about.get("has_runs", True):
-        raise SpeechkitError(
-            f"the units of `{folder}` have no run lengths",
-            expected="units of audio, made by `speechkit units quantize`",
-        )
 
 
 @dataclass(frozen=True)
@@ -166,14 +166,11 @@ def _held_out(ids: Sequence[str], config: VocoderConfig) -> set[str]:
     return set(order[: min(len(ids) - 1, max(1, round(config.held_out * len(ids))))])
 
 
-def _mean_of(spoken: Sequence[_Spoken]) -> Tensor:
-    return torch.cat([own.mel_TF for own in spoken]).mean(0)
-
-
 @dataclass(frozen=True)
 class _Piece:
     """A stretch of an utterance to learn from."""
 
+    piece_id: str
     units_N: Labels
     runs_N: Labels
     speaker: int
@@ -191,77 +188,66 @@ def _pieces(spoken: Sequence[_Spoken], config: VocoderConfig, frames_per_unit: i
             end = start + config.segment_frames
             units_N, runs_N = merge_runs(own.frames_T[start:end])
             mel_TF = own.mel_TF[start * frames_per_unit : end * frames_per_unit]
-            pieces.append(_Piece(units_N, runs_N, own.speaker, mel_TF))
+            pieces.append(_Piece(f"{own.utt_id}#{start}", units_N, runs_N, own.speaker, mel_TF))
     return pieces
 
 
-def _batches(pieces: Sequence[_Piece], config: VocoderConfig) -> Iterator[list[_Piece]]:
-    """Pieces of like length, in a new order in each epoch, without end."""
-    sizes = np.array([piece.num_frames for piece in pieces])
-    for epoch in range(config.num_steps):
-        gen = rng(config.seed, "vocoder batches", epoch)
-        order = np.lexsort((gen.random(len(pieces)), sizes))
-        groups: list[list[int]] = [[]]
-        for index in order.tolist():
-            if groups[-1] and (len(groups[-1]) + 1) * sizes[index] > config.batch_frames:
-                groups.append([])
-            groups[-1].append(index)
-        for number in gen.permutation(len(groups)).tolist():
-            yield [pieces[index] for index in groups[number]]
+@dataclass
+class VocoderMaterial:
+    """Pieces of utterances, their units and bands."""
 
+    config: VocoderConfig
+    shape: VocoderShape
+    bands_NF: Tensor
+    pieces: list[_Piece]
 
-def _fit(config: VocoderConfig, shape: VocoderShape, spoken: Sequence[_Spoken]) -> UnitToMel:
-    """Learn bands by their absolute difference and run lengths by their squared logarithmic one."""
-    torch.manual_seed(derive_seed(config.seed, "vocoder weights", bits=63))
-    net = UnitToMel(shape)
-    bands_NF = torch.cat([own.mel_TF for own in spoken])
-    net.mean_F.copy_(bands_NF.mean(0))
-    net.std_F.copy_(bands_NF.std(0, correction=0).clamp(min=0.1))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    batches = _batches(_pieces(spoken, config, shape.frames_per_unit), config)
-    started, cpu = time.time(), time.process_time()
-    for step, batch in zip(range(config.num_steps), batches, strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * _lr_share(step, config.num_steps)
-        hidden_B = rng(config.seed, "hidden speakers", step).random(len(batch)) < config.any_speaker
-        bands, durations = _losses(
-            net, batch, [0 if hide else own.speaker for own, hide in zip(batch, hidden_B, strict=True)]
+    def make_model(self) -> nn.Module:
+        """The network before training, with the mean and deviation of the bands."""
+        net = UnitToMel(self.shape)
+        net.mean_F.copy_(self.bands_NF.mean(0))
+        net.std_F.copy_(self.bands_NF.std(0, correction=0).clamp(min=0.1))
+        return net
+
+    def epoch(self, epoch: int) -> list[_Piece]:
+        """All pieces."""
+        return self.pieces
+
+    def sizes(self, pieces: Sequence[_Piece], epoch: int) -> np.ndarray:
+        """Frames of units of each piece (N,)."""
+        return np.array([piece.num_frames for piece in pieces], float)
+
+    def largest(self) -> np.ndarray:
+        """The same of all: nothing grows."""
+        return self.sizes(self.pieces, 0)
+
+    def make_batch(self, pieces: Sequence[_Piece], epoch: int) -> VocoderBatch:
+        """Padded pieces; which speakers are hidden is drawn by seed, epoch and piece."""
+        units_BN, runs_BN = (
+            nn.utils.rnn.pad_sequence([torch.from_numpy(part.astype(np.int64)) for part in parts], batch_first=True)
+            for parts in ([own.units_N for own in pieces], [own.runs_N for own in pieces])
         )
-        optimizer.zero_grad()
-        (bands + 0.1 * durations).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        if (step + 1) % 100 == 0 or step + 1 == config.num_steps:
-            log.info(f"step {step + 1}/{config.num_steps}  bands {bands.item():.4f}  durations {durations.item():.4f}")
-        if not math.isfinite(bands.item()):
-            raise SpeechkitError(f"the loss is not finite at step {step + 1}", hint="--set lr=1e-3")
-    log.info(f"learned in {time.process_time() - cpu:.0f} CPU seconds, {time.time() - started:.0f} s")
-    return net
+        return VocoderBatch(
+            [own.piece_id for own in pieces], units_BN, runs_BN,
+            RunLengths.of([own.units_N for own in pieces], [own.runs_N for own in pieces]),
+            torch.tensor([0 if self._is_hidden(own, epoch) else own.speaker for own in pieces]),
+            nn.utils.rnn.pad_sequence([own.mel_TF for own in pieces], batch_first=True),
+        )  # fmt: skip
 
+    def _is_hidden(self, piece: _Piece, epoch: int) -> bool:
+        draw = rng(self.config.seed, "hidden speakers", epoch, piece.piece_id)
+        return bool(draw.random() < self.config.any_speaker)
 
-def _lr_share(step: int, num_steps: int) -> float:
-    warmup = max(1, round(_WARMUP_SHARE * num_steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
+    def describe(self) -> str:
+        """Frames of units in all."""
+        return f"{int(self.largest().sum())} frames"
 
+    def look(self, model: nn.Module, device: torch.device) -> tuple[str, dict[str, Any]] | None:
+        """Nothing on the way: held-out utterances are turned into audio at the end."""
+        return None
 
-def _losses(net: UnitToMel, batch: Sequence[_Piece], speakers: Sequence[int]) -> tuple[Tensor, Tensor]:
-    runs = RunLengths.of([own.units_N for own in batch], [own.runs_N for own in batch])
-    given_BTF = nn.utils.rnn.pad_sequence([own.mel_TF for own in batch], batch_first=True)
-    made_BTF = net.scaled(runs, torch.tensor(speakers))
-    mask_BT = padding_mask(torch.tensor([len(own.mel_TF) for own in batch]), given_BTF.shape[1])
-    bands = (made_BTF - (given_BTF - net.mean_F) / net.std_F).abs()[mask_BT].mean()
-    units_BN, runs_BN = (
-        nn.utils.rnn.pad_sequence([torch.from_numpy(part.astype(np.int64)) for part in parts], batch_first=True)
-        for parts in ([own.units_N for own in batch], [own.runs_N for own in batch])
-    )
-    assert net.durations is not None
-    # run lengths must not shape the embedding of units; padding lies beyond the last unit, as zeros do
-    mask_BN = runs_BN > 0
-    x_BND = net.embedding(units_BN).detach() * mask_BN[..., None]
-    durations = (net.durations.log_frames(x_BND) - (runs_BN + 1).log()).square()[mask_BN].mean()
-    return bands, durations
+    def verdict(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
+        """Nothing: `vocoder.json` has what was measured."""
+        return {}
 
 
 def distance_db(made_TF: Tensor, given_TF: Tensor) -> float:
