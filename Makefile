@@ -23,7 +23,7 @@ help:
 	@sh tools/make_env.sh "$(PYTHON)"
 
 demo: .venv/.stamp
-	PATH="$(CURDIR)/$(BIN):$$PATH" egs/fewtexts/run.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" egs/fewtexts/run.sh --results exp/results.md
 
 lint: .venv/.stamp
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@
 #   set -euo pipefail
 #   . "$(dirname "$0")/../../tools/recipe.sh"   # changes into the folder of the run.sh
 #   option nj 4 "shards of data stages"         # sets $nj; a number or true/false must stay one
+#   list seeds 0 "a training per seed"          # the same for words separated by spaces: --seeds "0 1 2"
 #   options "$@"                                # --name value or --name=value; see --help
 #   if stage 0 "data"; then ...; fi
 #   spawn COMMAND...                            # noted for the next array: speechkit ..., or a function of such commands
@@ -18,7 +19,7 @@ set -Eeuo pipefail
 unset CDPATH
 _root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$(dirname "$0")"
-_script=${0##*/} _all=("$0" "$@") _given=("$0") _opts=() _help=() _stages=() _stage='' _line='' _since='' _spawned=()
+_script=${0##*/} _all=("$0" "$@") _given=("$0") _opts=() _lists=' ' _help=() _stages=() _stage='' _line='' _since='' _spawned=()
 _title='' _arrays=0
 _stage_line='^if stage ([0-9]+) "(.*)"; then'
 while IFS= read -r _line; do
@@ -28,6 +29,11 @@ done <"$_script"
 option() { # option NAME DEFAULT HELP
   _opts+=("$1") _help+=("$(printf -- '--%-14s %s [%s]' "${1//_/-}" "$3" "$2")")
   declare -g "$1=$2" "_default_$1=$2"
+}
+
+list() { # list NAME DEFAULT HELP
+  option "$@"
+  _lists+="$1 "
 }
 
 options() { # options "$@"
@@ -99,7 +105,8 @@ _set() { # _set --NAME VALUE WORDS...: check and assign, never evaluate; WORDS a
   local key=${1#--} type='' pattern='' default
   _check_name "$1"
   key=${key//-/_} default=_default_$key default=${!default}
-  if [[ $default =~ ^-?[0-9]+$ ]]; then type='a whole number' pattern='^-?(0|[1-9][0-9]{0,17})$'
+  if [[ $_lists == *" $key "* ]]; then type='words separated by spaces' pattern='[^ ]'
+  elif [[ $default =~ ^-?[0-9]+$ ]]; then type='a whole number' pattern='^-?(0|[1-9][0-9]{0,17})$'
   elif [[ $default =~ ^-?[0-9]*\.[0-9]+$ ]]; then type='a number' pattern='^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'
   elif [[ $default =~ ^(true|false)$ ]]; then type='true or false' pattern='^(true|false)$'
   elif [[ -n $default ]]; then type='a value that is not empty' pattern=.; fi

@@ -6,7 +6,7 @@ set -euo pipefail
 option corpus data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
 option lists  ""        "folder with the fixed strings test.tsv, test_tight.tsv and dev.tsv; empty: none"
 option so762  ""        "folder of speechocean762 with its digit strings; empty: none"
-option seeds  "0 1"     "a training run per seed"
+list   seeds  "0 1"     "a training run per seed"
 option steps  1400      "updates of a training"
 option parallel 2       "trainings and decodings at once"
 option nj     2         "processes that make audio"

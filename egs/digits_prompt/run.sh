@@ -7,7 +7,7 @@ option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder w
 option tasks    digits "of digits, ten-shot, speaker, strings, words, orders and icl (examples in the context)"
 option words    ""    "folder of dspspeech20, for words and icl; absolute path"
 option orders   ""    "folder of barista, for orders; absolute path"
-option methods  "lora prompt head full" "what is trained; each is a row of the table"
+list   methods  "lora prompt head full" "what is trained; each is a row of the table"
 option seeds    3     "runs of everything that is trained"
 option string_seeds 1 "runs of digit strings, which take ten times as long"
 option parallel 2     "trainings at once"

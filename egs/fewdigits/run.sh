@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
 option lists    ""        "folder with limited_train.tsv and limited_test_{seen,unseen}{,_theo}.tsv; empty: connected/ of the corpus"
-option seeds    "0 1 2"   "a training of each system per seed"
+list   seeds    "0 1 2"   "a training of each system per seed"
 option parallel 2         "trainings at once"
 option nj       2         "processes that make audio"
 option exp      exp       "folder of models, hypotheses and scores"

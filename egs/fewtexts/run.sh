@@ -4,11 +4,12 @@
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option speakers 30    "training voices"
-option seeds    0     "a training of each system per seed; the corpus stays the same"
+list   seeds    0     "a training of each system per seed; the corpus stays the same"
 option full     false "every way to make texts, true word times, and an upper bound: as many natural sentences"
 option parallel 2     "trainings at once"
 option nj       2     "processes that make audio"
 option exp      exp   "folder of models, hypotheses and scores"
+option results  RESULTS.md "file whose tables are renewed"
 options "$@"
 ctc="none uniform" attention="none uniform target-lm"
 [[ $full == false ]] || ctc="none perm uniform cover target-lm true natural" attention=$ctc
@@ -73,5 +74,5 @@ if stage 4 "decoding and scores"; then
 fi
 if stage 5 "results"; then
   speechkit report "$exp"/score/*.json "$exp"/*-0 --title "Few texts" --group 'score/(.*)-[0-9]+\.json' \
-    --out "$exp/report.html" --update RESULTS.md
+    --out "$exp/report.html" --update "$results"
 fi

@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
-option units    "50 100 200 500" "sizes of codebooks; each gets a vocoder"
+list   units    "50 100 200 500" "sizes of codebooks; each gets a vocoder"
 option lm_units 100   "codebook of the language model, whose continuations are spoken, too"
 option steps    500   "updates of the recogniser"
 option parallel 2     "vocoders at once"

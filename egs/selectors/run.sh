@@ -3,14 +3,14 @@
 
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
-option corpora  "texts digits" "synthetic sentences, real digits, or both"
+list   corpora  "texts digits" "synthetic sentences, real digits, or both"
 option fsdd     ""    "free-spoken-digit-dataset, for the digits; absolute path"
 option lists    ""    "folder with limited_*.tsv of the digits; empty: connected/ of --fsdd"
 option pool     1500  "random pasted utterances to choose from"
 option budget   150   "utterances that each way may add"
 option steps    500   "updates of a training"
-option models   "ctc attention" "models to train"
-option seeds    "0 1 2" "a training of each system per seed"
+list   models   "ctc attention" "models to train"
+list   seeds    "0 1 2" "a training of each system per seed"
 option parallel 2     "trainings at once"
 option nj       2     "processes that make audio"
 option exp      exp   "folder of models, hypotheses and scores"

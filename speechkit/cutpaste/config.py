@@ -47,7 +47,7 @@ class JoinConfig(Config):
     power: float = Field(0.5, ge=0, description="join: difference of the energy")
     source: float = Field(0.1, ge=0, description="join: the two snippets are from different recordings")
     position: float = Field(0.5, ge=0, description="target: first, inner or last word of its sentence, then and now")
-    context: float = Field(0.3, ge=0, description="target: letters on either side, then and now")
+    context: float = Field(1.0, ge=0, description="target: letters on either side, then and now")
     duration: float = Field(0.2, ge=0, description="target: deviation of the duration from the word's mean")
     confidence: float = Field(1.0, ge=0, description="target: lack of confidence of the alignment")
     reuse: float = Field(0.2, ge=0, description="target: times ln(1 + uses of the snippet so far)")
@@ -81,11 +81,20 @@ class TextConfig(Config):
 class PasteConfig(Config):
     """How snippets are joined; stored in the plan, so that it renders to the same bytes anywhere."""
 
-    fade_ms: float = Field(10, ge=0, le=40, description="length of the equal-power crossfade at each join")
+    fade_ms: float = Field(4, ge=0, le=40, description="length of the equal-power crossfade where words touch")
+    quiet_fade_ms: float = Field(
+        40, ge=0, le=100, description="longest crossfade, between words with quiet beside them; at least fade_ms"
+    )
     max_gain_db: float = Field(6, ge=0, le=60, description="limit of the loudness matching between recordings")
     pause_prob: float = Field(0.1, ge=0, le=1, description="share of joins with a pause of recorded room tone")
     pause_ms: RangeMs = Field((50, 200), description="length of such a pause")
     lead_ms: RangeMs = Field((30, 150), description="room tone before the first and after the last word")
+
+    @model_validator(mode="after")
+    def _check_fades(self) -> PasteConfig:
+        if self.quiet_fade_ms < self.fade_ms:
+            raise ValueError(f"quiet_fade_ms {self.quiet_fade_ms:g} is below fade_ms {self.fade_ms:g}")
+        return self
 
 
 class PlanConfig(Config):

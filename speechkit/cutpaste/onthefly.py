@@ -12,7 +12,8 @@ from pathlib import Path
 from speechkit import log
 from speechkit.cutpaste.config import OnTheFlyConfig
 from speechkit.cutpaste.plan_file import load_plan
-from speechkit.cutpaste.render import Renderer, load_pool, word_times
+from speechkit.cutpaste.render import word_times
+from speechkit.cutpaste.renderer import Renderer, load_pool
 from speechkit.data.batch import Utterance
 from speechkit.errors import SpeechkitError
 from speechkit.rng import derive_seed

@@ -106,7 +106,9 @@ def load_plan(folder: Path) -> Plan:
     header_file = folder / HEADER_FILE
     try:
         header = orjson.loads(header_file.read_bytes())
-        paste, gains_db = build_config(PasteConfig, header.pop("paste")), [float(g) for g in header.pop("gains_db")]
+        stored = header.pop("paste")
+        stored.setdefault("quiet_fade_ms", stored["fade_ms"])  # plans made before fades grew render as they did
+        paste, gains_db = build_config(PasteConfig, stored), [float(g) for g in header.pop("gains_db")]
     except FileNotFoundError:
         raise SpeechkitError(
             f"`{folder}` is not a plan", expected="a folder made by `speechkit cutpaste plan`"
@@ -136,16 +138,23 @@ def load_plan(folder: Path) -> Plan:
     return Plan(utterances, sources, gains_db, paste, header)
 
 
-def join_places(utterance: Planned) -> list[int]:
-    """Samples at which two stretches of speech meet without a pause between them."""
-    places = []
-    position = utterance.lead
+def joins_of(utterance: Planned) -> list[tuple[int, tuple[str, str]]]:
+    """Samples at which two stretches of speech meet without a pause between them, each with the words there."""
+    found = []
+    position, said = utterance.lead, 0
+    words = utterance.text.split()
     for piece, pause in zip(utterance.pieces[:-1], utterance.pauses, strict=True):
         position += piece.end - piece.start
+        said += len(piece.marks)
         if pause == 0:
-            places.append(position)
+            found.append((position, (words[said - 1], words[said])))
         position += pause
-    return places
+    return found
+
+
+def join_places(utterance: Planned) -> list[int]:
+    """The samples of `joins_of`."""
+    return [place for place, _ in joins_of(utterance)]
 
 
 def _planned(record: dict[str, Any]) -> Planned:

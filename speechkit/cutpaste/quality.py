@@ -1,14 +1,11 @@
-"""Can a join be heard or found? Clicks, pitch jumps, and a small classifier of joins against natural word boundaries.
+"""Can a join be heard? Clicks, pitch jumps, and what a classifier of joins sees.
 
 All functions take samples and places in them: sample numbers of joins, or of natural boundaries between words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
-from scipy.optimize import minimize
 
 from speechkit.cutpaste.edges import edge_features, frame_mels
 
@@ -16,9 +13,7 @@ _CLICK_SECONDS, _LOCAL_SECONDS = 0.002, 0.020
 _WINDOW_FRAMES = 8  # of 25 ms, every 10 ms: about 100 ms around the place
 _FRAME_SECONDS, _HOP_SECONDS = 0.025, 0.010
 _PITCH_COLUMN = 13
-_RIDGE = 3.0
 _SEMITONES = 12.0 / np.log(2.0)
-NUM_FOLDS = 5
 
 
 def click_levels(samples: np.ndarray, places: np.ndarray, sampling_rate: int) -> np.ndarray:
@@ -60,50 +55,3 @@ def window_features(samples: np.ndarray, places: np.ndarray, sampling_rate: int)
     changes = np.abs(np.diff(log_mels, axis=1))
     features: np.ndarray = np.concatenate([log_mels, changes], axis=1).reshape(len(windows), -1)
     return features
-
-
-def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Chance that a positive scores above a negative; a tie counts one half (Mann-Whitney)."""
-    ordered = np.sort(negative)
-    below, upto = (np.searchsorted(ordered, positive, side=side) for side in ("left", "right"))
-    return float((below + upto).mean() / (2.0 * len(negative)))
-
-
-def detectability(joins: np.ndarray, natural: np.ndarray, join_groups: Sequence[str], groups: Sequence[str]) -> float:
-    """Area under the curve of a logistic regression that tells joins from natural boundaries; 0.5: it cannot.
-
-    Each utterance is scored by a model that has not seen it: five folds, drawn by the order of the sorted names.
-
-    Args:
-        joins, natural: features, (K, D) each.
-        join_groups, groups: the utterance of each row.
-    """
-    rows = np.concatenate([joins, natural])
-    labels = np.concatenate([np.ones(len(joins)), np.zeros(len(natural))])
-    names = [f"join {name}" for name in join_groups] + [f"natural {name}" for name in groups]
-    order = {name: number for number, name in enumerate(sorted(set(names)))}
-    folds = np.array([order[name] % NUM_FOLDS for name in names])
-    scores = np.zeros(len(rows))
-    for fold in range(NUM_FOLDS):
-        held = folds == fold
-        if held.any() and 0 < labels[~held].sum() < (~held).sum():
-            scores[held] = _fit(rows[~held], labels[~held])(rows[held])
-    return area_under_curve(scores[labels == 1], scores[labels == 0])
-
-
-def _fit(rows: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Log odds by ridge logistic regression on standardised features with balanced classes."""
-    mean, scale = rows.mean(0), rows.std(0) + 1e-6
-    features = np.hstack([(rows - mean) / scale, np.ones((len(rows), 1))])
-    weight = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1.0 - labels.mean()))
-    signs = 2.0 * labels - 1.0
-
-    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        margins = signs * (features @ vector)
-        slopes = -weight * signs / (1.0 + np.exp(np.clip(margins, -50, 50)))
-        damped = np.append(vector[:-1], 0.0) * _RIDGE
-        value = float((weight * np.logaddexp(0.0, -margins)).sum() + 0.5 * damped @ vector)
-        return value, features.T @ slopes + damped
-
-    found = minimize(loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
-    return lambda others: (others - mean) / scale @ found[:-1] + found[-1]

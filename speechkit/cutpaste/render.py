@@ -1,30 +1,23 @@
-"""From plans to sound: `speechkit cutpaste render`, and the renderer that training uses in memory."""
+"""From plans to files: `speechkit cutpaste render`."""
 
 from __future__ import annotations
 
 import json
-import math
-import tempfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from speechkit import log
 from speechkit.artifact import make_artifact, write_json
-from speechkit.audio.io import read_audio, write_flac
+from speechkit.audio.io import write_flac
 from speechkit.cutpaste.config import RenderConfig
-from speechkit.cutpaste.inventory import Source, to_int16
 from speechkit.cutpaste.plan_file import Plan, Planned, join_places, load_plan
+from speechkit.cutpaste.renderer import Renderer, load_pool
 from speechkit.data.prepare import bad_count_limit
 from speechkit.data.store import Word, make_cut, save_manifests
 from speechkit.errors import SpeechkitError
 from speechkit.jobs.shard import Shard, Sharing, link_files, make_in_parts
-from speechkit.kernels.paste import paste
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
@@ -32,125 +25,8 @@ if TYPE_CHECKING:
 SKIPPED_FILE = "skipped.tsv"
 _PART_FILE = "part.json"
 Done = Sequence[tuple[int, str | None]]  # places in the plan, and why there is no audio
-_MAX_PEAK = 0.99
 _BLOCK_SAMPLES = 1 << 26  # recorded samples held by one job
 _FILES_PER_FOLDER = 1000
-_MAX_IN_MEMORY = 1 << 30  # bytes
-
-
-def read_source(source: Source) -> np.ndarray:
-    """The samples of a source, int16 (S,).
-
-    Raises:
-        SpeechkitError: unreadable, or not what the inventory was made from.
-    """
-    path = Path(source.audio)
-    samples, rate = read_audio(path, start_sample=source.start_sample, num_samples=source.num_samples)
-    numbers = to_int16(samples)
-    if rate != source.sampling_rate or zlib.crc32(numbers.tobytes()) != source.crc32:
-        raise SpeechkitError(f"`{path}` has changed since the inventory was made", hint="make inventory and plan again")
-    return numbers
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Recorded samples end to end; `first` is the place of each source, -1 when it is not there, `faults` say why."""
-
-    samples: np.ndarray
-    first: np.ndarray
-    faults: dict[int, str]
-
-
-def load_pool(sources: Sequence[Source], wanted: Sequence[int], *, spill: Path | None = None) -> Pool:
-    """Read the wanted sources; unreadable ones are named in `faults`.
-
-    Args:
-        spill: folder for a nameless temporary file that holds the samples when they are more than 1 GiB.
-    """
-    first = np.full(len(sources), -1, np.int64)
-    size = sum(sources[number].num_samples for number in wanted)
-    samples: np.ndarray = np.empty(0 if spill and 2 * size > _MAX_IN_MEMORY else size, np.int16)
-    if len(samples) < size:
-        with tempfile.TemporaryFile(dir=spill) as stream:
-            samples = np.memmap(stream, np.int16, "w+", shape=(size,))
-    faults: dict[int, str] = {}
-    position = 0
-    for number in wanted:
-        try:
-            own = read_source(sources[number])
-        except SpeechkitError as error:
-            faults[number] = error.what
-            continue
-        samples[position : position + len(own)] = own
-        first[number] = position
-        position += len(own)
-    return Pool(samples[:position], first, faults)
-
-
-class Renderer:
-    """Renders utterances of a plan from a pool, in memory; the same plan gives the same samples anywhere."""
-
-    def __init__(self, plan: Plan, utterances: Sequence[Planned], pool: Pool) -> None:
-        self.pool, self.utterances = pool, utterances
-        rate = plan.sampling_rate
-        half = round(plan.paste.fade_ms * rate / 2000)
-        self.fade = np.sin((np.arange(2 * half) + 0.5) * (math.pi / 4 / max(1, half))).astype(np.float32)
-        rows, gains, bounds, peaks = [], [], [0], []
-        for utterance in utterances:
-            own = list(_stretches(utterance, plan.sources, pool.first))
-            rows += [row for row, _ in own]
-            gains += [plan.gains_db[source] for _, source in own]
-            # two sounds meet in a fade with weights of at most 1.42 in sum
-            peaks.append(1.42 * max(plan.sources[s].peak * 10 ** (plan.gains_db[s] / 20) for _, s in own))
-            bounds.append(len(rows))
-        self.stretches = np.array(rows, np.int64).reshape(-1, 5)
-        self.gains = (10.0 ** (np.array(gains) / 20) / 32768).astype(np.float32)
-        self.bounds, self.may_clip = bounds, [peak > _MAX_PEAK for peak in peaks]
-        self.sizes = [utterance.num_samples for utterance in utterances]
-
-    def __call__(self, index: int) -> np.ndarray:
-        """Samples of utterance `index`, float32 (S,); turned down as a whole where it would reach full scale."""
-        out = np.empty(self.sizes[index], np.float32)
-        bounds = (self.bounds[index], self.bounds[index + 1])
-        paste(self.pool.samples, self.stretches, self.gains, self.fade, out, bounds)
-        if self.may_clip[index]:
-            peak = float(max(out.max(), -out.min()))
-            if peak > _MAX_PEAK:
-                out *= np.float32(_MAX_PEAK / peak)
-        return out
-
-
-def _stretches(
-    utterance: Planned, sources: Sequence[Source], first: np.ndarray
-) -> Iterator[tuple[tuple[int, int, int, int, int], int]]:
-    """Rows for the kernel in the order of time, each with its source."""
-    pieces = utterance.pieces
-    position = 0
-
-    def room(size: int, candidates: Sequence[int]) -> Iterator[tuple[tuple[int, int, int, int, int], int]]:
-        for number in candidates:
-            source = sources[number]
-            if source.room_start >= 0:
-                low = int(first[number]) + source.room_start
-                # where the walk begins depends on the place, so that pauses of one source differ
-                yield (position % source.room_samples + 2 * source.room_samples, size, low, low + source.room_samples,
-                    source.room_samples), number  # fmt: skip
-                return
-        raise SpeechkitError(f"no recording of `{utterance.utt_id}` has room tone for its pause")
-
-    if utterance.lead:
-        yield from room(utterance.lead, [piece.source for piece in pieces])
-        position += utterance.lead
-    for index, piece in enumerate(pieces):
-        low = int(first[piece.source])
-        size = piece.end - piece.start
-        yield (low + piece.start, size, low, low + sources[piece.source].num_samples, 0), piece.source
-        position += size
-        if index < len(utterance.pauses) and utterance.pauses[index]:
-            yield from room(utterance.pauses[index], [piece.source, pieces[index + 1].source])
-            position += utterance.pauses[index]
-    if utterance.tail:
-        yield from room(utterance.tail, [piece.source for piece in reversed(pieces)])
 
 
 def word_times(utterance: Planned, sampling_rate: int) -> list[Word]:

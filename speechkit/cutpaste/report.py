@@ -1,14 +1,16 @@
 """`speechkit cutpaste report`: what a plan makes, how diverse its texts are, and whether its joins can be heard.
 
 JSON: `schema`, `plan` (mode, num_utterances, hours, ...), `inventory` (null when it is gone), `joins` (num,
-num_natural, distance_ratio, pitch_jump_semitones, natural_pitch_jump_semitones, click_rate, splice_auc) and
-`texts`: `recorded`, `pasted`, `both`, with the fields of `speechkit.text.diversity.Diversity` and, with a target,
-`unseen_bigram_rate` and `oov_rate` in percent of the target's tokens.
+num_natural, distance_ratio, pitch_jump_semitones, natural_pitch_jump_semitones, click_rate, splice_auc,
+splice_auc_same_words) and `texts`: `recorded`, `pasted`, `both`, with the fields of
+`speechkit.text.diversity.Diversity` and, with a target, `unseen_bigram_rate` and `oov_rate` in percent of the target's
+tokens.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +22,12 @@ import numpy as np
 from speechkit import log
 from speechkit.artifact import publish_file, write_json
 from speechkit.cutpaste.assemble import SUMMARY_FILE
+from speechkit.cutpaste.detector import Pair, balance, detectability
+from speechkit.cutpaste.inventory import Source
 from speechkit.cutpaste.joins import JoinDistances, edge_distances
-from speechkit.cutpaste.plan_file import Plan, Planned, join_places, load_plan
-from speechkit.cutpaste.quality import click_levels, detectability, pitch_jumps, window_features
-from speechkit.cutpaste.render import Renderer, load_pool
+from speechkit.cutpaste.plan_file import Plan, Planned, joins_of, load_plan
+from speechkit.cutpaste.quality import click_levels, pitch_jumps, window_features
+from speechkit.cutpaste.renderer import Renderer, load_pool
 from speechkit.data.texts import read_texts
 from speechkit.errors import SpeechkitError
 from speechkit.fingerprint import RUN_FILE, fingerprint
@@ -40,24 +44,29 @@ _PAGE = Path(__file__).parent / "templates" / "report.html.j2"
 
 @dataclass
 class Places:
-    """Measures at joins, or at natural boundaries between words; one row per place, `groups` its utterance."""
+    """Measures at joins, or at natural boundaries between words; one row per place.
+
+    `texts` is the text around each, `words` the words before and behind it ("": not known).
+    """
 
     distances: list[np.ndarray] = field(default_factory=list)
     clicks: list[np.ndarray] = field(default_factory=list)
     jumps: list[np.ndarray] = field(default_factory=list)
     windows: list[np.ndarray] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    words: list[Pair] = field(default_factory=list)
 
-    def add(self, name: str, samples: np.ndarray, places: Sequence[int], sampling_rate: int) -> None:
+    def add(self, text: str, samples: np.ndarray, places: Sequence[tuple[int, Pair]], sampling_rate: int) -> None:
         """Measure some places of one utterance."""
-        if not len(places):
+        if not places:
             return
-        at = np.array(places, np.int64)
+        at = np.array([place for place, _ in places], np.int64)
         self.distances.append(edge_distances(samples, at, sampling_rate))
         self.clicks.append(click_levels(samples, at, sampling_rate))
         self.jumps.append(pitch_jumps(samples, at, sampling_rate))
         self.windows.append(window_features(samples, at, sampling_rate))
-        self.groups += [name] * len(at)
+        self.texts += [text] * len(at)
+        self.words += [words for _, words in places]
 
 
 @dataclass(frozen=True)
@@ -125,17 +134,26 @@ def _measure(plan: Plan, chosen: Sequence[Planned], num_players: int) -> tuple[P
     renderer = Renderer(plan, good, pool)
     for index, utterance in enumerate(log.track(good, "measuring", unit="utt")):
         samples = renderer(index)
-        made.add(utterance.utt_id, samples, join_places(utterance), plan.sampling_rate)
+        made.add(utterance.text, samples, joins_of(utterance), plan.sampling_rate)
         if index < num_players:
             address = sound_address(samples, plan.sampling_rate)
             sounds.append(Sound(f"{utterance.utt_id} ({utterance.speaker})", utterance.text, address))
     for number, samples in _recorded(plan, wanted, pool.samples, pool.first):
         source = plan.sources[number]
-        natural.add(source.utt_id, samples, source.boundaries, plan.sampling_rate)
+        natural.add(source.text, samples, _boundaries(source), plan.sampling_rate)
         if len(sounds) < 2 * num_players:
             address = sound_address(samples, plan.sampling_rate)
             sounds.append(Sound(f"recorded: {source.utt_id}", source.text, address))
     return made, natural, sounds
+
+
+def _boundaries(source: Source) -> list[tuple[int, Pair]]:
+    """Natural boundaries of a recording; their words are known where no word is left out and no gap is long."""
+    words = source.text.split()
+    pairs = list(itertools.pairwise(words))
+    if len(pairs) != len(source.boundaries):
+        pairs = [("", "")] * len(source.boundaries)
+    return list(zip(source.boundaries, pairs, strict=True))
 
 
 def _recorded(
@@ -149,9 +167,12 @@ def _recorded(
 
 def _join_numbers(made: Places, natural: Places) -> dict[str, Any]:
     """Rates in percent; null where there is nothing to compare."""
-    numbers: dict[str, Any] = {"num": len(made.groups), "num_natural": len(natural.groups)}
-    keys = ("distance_ratio", "pitch_jump_semitones", "natural_pitch_jump_semitones", "click_rate", "splice_auc")
-    if not made.groups or not natural.groups:
+    numbers: dict[str, Any] = {"num": len(made.texts), "num_natural": len(natural.texts)}
+    keys = (
+        "distance_ratio", "pitch_jump_semitones", "natural_pitch_jump_semitones", "click_rate", "splice_auc",
+        "splice_auc_same_words",
+    )  # fmt: skip
+    if not made.texts or not natural.texts:
         return numbers | dict.fromkeys(keys)
     distances = JoinDistances(np.concatenate(made.distances), np.concatenate(natural.distances))
     limit = np.percentile(np.concatenate(natural.clicks), _CLICK_PERCENTILE)
@@ -160,9 +181,17 @@ def _join_numbers(made: Places, natural: Places) -> dict[str, Any]:
         _percentile_95(made.jumps),
         _percentile_95(natural.jumps),
         100.0 * float((np.concatenate(made.clicks) > limit).mean()),
-        detectability(np.concatenate(made.windows), np.concatenate(natural.windows), made.groups, natural.groups),
+        _splice_auc(made, natural, same_words=False),
+        _splice_auc(made, natural, same_words=True),
     )
     return numbers | {k: None if v is None else round(v, 3) for k, v in zip(keys, values, strict=True)}
+
+
+def _splice_auc(made: Places, natural: Places, *, same_words: bool) -> float | None:
+    windows = (np.concatenate(made.windows), np.concatenate(natural.windows))
+    weights = balance(made.words, natural.words) if same_words else None
+    area = detectability(*windows, made.texts, natural.texts, weights)
+    return None if np.isnan(area) else area
 
 
 def _percentile_95(jumps: Sequence[np.ndarray]) -> float | None:
@@ -221,6 +250,11 @@ _JOIN_ROWS = [
     ("the same at natural boundaries", "natural_pitch_jump_semitones", ""),
     ("clicks, % of joins", "click_rate", "above the 99.9th percentile of natural boundaries"),
     ("splice detector, area under the curve", "splice_auc", "0.5: joins cannot be told; at most 0.65"),
+    (
+        "the same, words alike",
+        "splice_auc_same_words",
+        "joins and boundaries with words equally frequent on both sides",
+    ),
 ]
 
 

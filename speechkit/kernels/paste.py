@@ -73,19 +73,19 @@ def paste(pool: Samples, stretches: Ints, gains: Floats, fade: Floats, out: Floa
 
     Args:
         pool: all recorded samples, int16.
-        stretches: (N, 5) int64: first sample in the pool, number of samples, first and end place that belong to the
-            recording, and 0; of room tone: the step at which its walk begins, the number of samples, its first and
-            end place, and its size.
+        stretches: (N, 6) int64: first sample in the pool, number of samples, first and end place that belong to the
+            recording, 0, and the length of the fade at its end; of room tone: the step at which its walk begins, the
+            number of samples, its first and end place, its size, and that length.
         gains: (N,) float32, full scale 32768 included.
-        fade: rising weights, float32 (H,), at an even number of places.
+        fade: rising weights, float32 (H,), sampled for fades of any length; a fade is never longer than a stretch.
         out: float32 (S,), S the sum of the numbers of samples; need not be zero.
     """
-    position, before = 0, 0
+    position, half_right = 0, 0
     for k in range(bounds[0], bounds[1]):
-        start, size, low, high, room = stretches[k]
-        half_left = 0 if k == bounds[0] else min(len(fade), size, before) // 2
+        start, size, low, high, room, longest = stretches[k]
+        half_left = half_right
         after = stretches[k + 1, 1] if k + 1 < bounds[1] else 0
-        half_right = min(len(fade), size, after) // 2
+        half_right = min(longest, size, after) // 2
         gain = gains[k]
         if half_left > 0:
             edge = (start - half_left, low, high, room, gain)
@@ -98,11 +98,10 @@ def paste(pool: Samples, stretches: Ints, gains: Floats, fade: Floats, out: Floa
             edge = (start + size - half_right, low, high, room, gain)
             _add_edge(out, end - half_right, half_right, pool, edge, fade, False)
         position += size
-        before = size
 
 
 def warm() -> None:
     """Compile the kernel, or load it from the cache."""
-    stretches = np.array([[0, 4, 0, 8, 0], [0, 4, 0, 8, 8]], np.int64)
+    stretches = np.array([[0, 4, 0, 8, 0, 2], [0, 4, 0, 8, 8, 0]], np.int64)
     ones = np.ones(2, np.float32)
     paste(np.zeros(8, np.int16), stretches, ones, ones, np.zeros(8, np.float32), (0, 2))

@@ -17,7 +17,8 @@ from speechkit.cutpaste.inventory import Inventory
 from speechkit.cutpaste.onthefly import Pasted, open_pasted
 from speechkit.cutpaste.plan import make_plan
 from speechkit.cutpaste.plan_file import save_plan
-from speechkit.cutpaste.render import load_pool, run_render
+from speechkit.cutpaste.render import run_render
+from speechkit.cutpaste.renderer import load_pool
 from speechkit.data.batch import BatchMaker, Utterance, utterances_of
 from speechkit.data.store import load_cuts
 from speechkit.errors import SpeechkitError
@@ -112,7 +113,7 @@ def test_many_samples_go_to_a_nameless_file(
     inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = load_pool(inventory.sources, [0, 3])
-    monkeypatch.setattr("speechkit.cutpaste.render._MAX_IN_MEMORY", 1000)
+    monkeypatch.setattr("speechkit.cutpaste.renderer._MAX_IN_MEMORY", 1000)
     spilled = load_pool(inventory.sources, [0, 3], spill=tmp_path)
     assert isinstance(spilled.samples, np.memmap) and not isinstance(in_memory.samples, np.memmap)
     assert np.array_equal(spilled.samples, in_memory.samples)

@@ -1,13 +1,10 @@
-"""Measures of joins: planted clicks, pitch steps and detectable joins are found, clean ones are not."""
+"""Measures of joins: planted clicks and pitch steps are found, clean joins have none."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from speechkit.cutpaste.quality import area_under_curve, click_levels, detectability, pitch_jumps, window_features
+from speechkit.cutpaste.quality import click_levels, pitch_jumps
 
 RATE = 16000
 
@@ -39,35 +36,3 @@ def test_pitch_jumps_are_in_semitones_and_need_voice_on_both_sides() -> None:
     jumps = pitch_jumps(samples, np.array([4000, 8000, 16000]), RATE)
     assert len(jumps) == 2  # the last place has noise behind it
     np.testing.assert_allclose(jumps, [0.0, 5.0], atol=0.6)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.lists(st.integers(0, 5), min_size=1, max_size=12))
-def test_the_area_is_the_share_of_ordered_pairs(positive: list[int], negative: list[int]) -> None:
-    pairs = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
-    assert area_under_curve(np.array(positive), np.array(negative)) == pytest.approx(sum(pairs) / len(pairs))
-
-
-def _places(kind: str, num: int, seed: int) -> np.ndarray:
-    gen = np.random.default_rng(seed)
-    rows = []
-    for _ in range(num):
-        samples = gen.normal(size=6400).astype(np.float32) * 0.05
-        if kind == "gap":
-            samples[3100:3300] = 0.0
-        rows.append(window_features(samples, np.array([3200]), RATE)[0])
-    return np.array(rows)
-
-
-def test_gaps_of_digital_silence_are_found_and_equal_sounds_are_not() -> None:
-    names = [str(i // 2) for i in range(60)]
-    gaps, first, second = _places("gap", 60, 0), _places("noise", 60, 1), _places("noise", 60, 2)
-    assert detectability(gaps, first, names, names) > 0.95
-    assert 0.3 < detectability(second, first, names, names) < 0.7
-
-
-def test_rows_of_one_utterance_are_never_on_both_sides() -> None:
-    # rows that are equal within an utterance and random between: a leak would find all of them
-    gen = np.random.default_rng(0)
-    rows = np.repeat(gen.normal(size=(40, 50)), 5, axis=0)
-    names = [str(i // 5) for i in range(100)]
-    assert 0.25 < detectability(rows[:100], rows[100:], names, names) < 0.75

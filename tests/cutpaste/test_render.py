@@ -17,7 +17,8 @@ from speechkit.cutpaste.inventory import Inventory, Source, load_inventory
 from speechkit.cutpaste.joins import edge_distances
 from speechkit.cutpaste.plan import make_plan
 from speechkit.cutpaste.plan_file import Piece, Plan, Planned, join_places, load_plan, save_plan
-from speechkit.cutpaste.render import Pool, Renderer, load_pool, run_render, word_times
+from speechkit.cutpaste.render import run_render, word_times
+from speechkit.cutpaste.renderer import Pool, Renderer, load_pool
 from speechkit.cutpaste.select import Selector
 from speechkit.data.store import load_cuts, words_of
 from speechkit.errors import SpeechkitError
@@ -95,7 +96,7 @@ def test_pauses_are_room_tone_and_never_digital_silence(inventory: Inventory) ->
         samples, position = render(index), utterance.lead
         for piece, pause in zip(utterance.pieces[:-1], utterance.pauses, strict=True):
             position += piece.end - piece.start
-            inner = samples[position + 80 : position + pause - 80]
+            inner = samples[position + 160 : position + pause - 160]
             assert np.sqrt(np.mean(inner**2)) == pytest.approx(HISS, rel=0.4)
             assert (inner == 0).mean() < 0.1
             position += pause
@@ -172,23 +173,27 @@ def _even(name: str, room_start: int) -> Source:
     )  # fmt: skip
 
 
-def test_gain_fade_pause_and_joins_of_a_plan_made_by_hand() -> None:
-    pieces = (Piece(0, 10, 50, ((15, 45),)), Piece(1, 10, 50, ((15, 45),)), Piece(0, 40, 70, ((45, 65),)))
+@pytest.mark.parametrize(("quiet_fade_ms", "fades"), [(1.0, [8, 8, 8, 8]), (2.0, [10, 16, 12, 8])])
+def test_gain_fade_pause_and_joins_of_a_plan_made_by_hand(quiet_fade_ms: float, fades: list[int]) -> None:
+    # quiet beside the words: 5 and 9 samples, 6 and 3, 5 and 5
+    pieces = (Piece(0, 10, 50, ((15, 41),)), Piece(1, 10, 50, ((16, 47),)), Piece(0, 40, 70, ((45, 65),)))
     utterance = Planned("u", "anna", "ba ba ba", pieces, pauses=(20, 0), lead=10, tail=0, cost=0.0)
-    paste = PasteConfig(fade_ms=1.0)  # 8 samples
+    paste = PasteConfig(fade_ms=1.0, quiet_fade_ms=quiet_fade_ms)  # 8 samples, and up to 16
     plan = Plan([utterance], [_even("a", 80), _even("b", -1)], [0.0, 6.0], paste, {})
     samples = np.array([1000] * 80 + [20] * 20 + [2000] * 100, np.int16)
     found = Renderer(plan, [utterance], Pool(samples, np.array([0, 100]), {}))(0)
     # room tone, the first piece, a pause of room tone, the second 6 dB louder, the third
     levels, sizes = [20, 1000, 20, 2000 * 10**0.3, 1000], [10, 40, 20, 40, 30]
     expected = np.repeat(levels, sizes)
-    rise = np.sin(np.pi / 16 * np.array([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]))
-    for place, left, right in zip((10, 50, 70, 110), levels, levels[1:], strict=False):
-        expected[place - 4 : place + 4] = left * rise[::-1] + right * rise
+    longest = round(8 * quiet_fade_ms)
+    weights = np.sin((np.arange(longest) + 0.5) * np.pi / 2 / longest)
+    for place, fade, left, right in zip((10, 50, 70, 110), fades, levels, levels[1:], strict=False):
+        steps = (2 * np.arange(fade) + 1) * longest // (2 * fade)
+        expected[place - fade // 2 : place + fade // 2] = left * weights[::-1][steps] + right * weights[steps]
     np.testing.assert_allclose(32768 * found, expected, rtol=1e-5)
     assert join_places(utterance) == [110]
     times = [(round(w.start_seconds * 8000), round(w.duration_seconds * 8000)) for w in word_times(utterance, 8000)]
-    assert times == [(15, 30), (75, 30), (115, 20)]
+    assert times == [(15, 26), (76, 31), (115, 20)]
 
 
 @pytest.mark.parametrize(("reuse", "expected"), [(0.0, [2, 0]), (100.0, [1, 1])])

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from speechkit.kernels.paste import paste
 
-Row = tuple[int, int, int, int, int]
+Row = tuple[int, int, int, int, int, int]  # the last is the length of the fade at its end
 
 
 def place_of(row: Row, offset: int) -> int | None:
     """Where in the pool a stretch is at `offset` samples from its start, or None outside its recording."""
-    start, _, low, high, room = row
+    start, _, low, high, room, _ = row
     if room:
         walk = [*range(room), *range(room - 2, 0, -1)] or [0]
         return low + walk[(start + offset) % len(walk)]
@@ -26,8 +26,8 @@ def slow_paste(pool: np.ndarray, rows: list[Row], gains: np.ndarray, fade: np.nd
     out = np.zeros(sum(sizes))
     position = 0
     for k, row in enumerate(rows):
-        left = min(len(fade), sizes[k], sizes[k - 1]) // 2 if k else 0
-        right = min(len(fade), sizes[k], sizes[k + 1]) // 2 if k + 1 < len(rows) else 0
+        left = min(rows[k - 1][5], sizes[k], sizes[k - 1]) // 2 if k else 0
+        right = min(row[5], sizes[k], sizes[k + 1]) // 2 if k + 1 < len(rows) else 0
         for offset in range(-left, sizes[k] + right):
             weight = 1.0
             if offset < left:
@@ -44,15 +44,16 @@ def slow_paste(pool: np.ndarray, rows: list[Row], gains: np.ndarray, fade: np.nd
 @st.composite
 def stretches(draw: st.DrawFn) -> tuple[list[Row], int]:
     rows = []
+    width = draw(st.sampled_from([0, 2, 8, 20]))
     for _ in range(draw(st.integers(1, 6))):
-        low = draw(st.integers(0, 100))
+        low, fade = draw(st.integers(0, 100)), draw(st.integers(0, width))
         high = low + draw(st.integers(1, 80))
         if draw(st.booleans()):
-            rows.append((draw(st.integers(0, 50)), draw(st.integers(1, 60)), low, high, high - low))
+            rows.append((draw(st.integers(0, 50)), draw(st.integers(1, 60)), low, high, high - low, fade))
         else:
             start = draw(st.integers(low, high - 1))
-            rows.append((start, draw(st.integers(1, high - start)), low, high, 0))
-    return rows, draw(st.sampled_from([0, 2, 8, 20]))
+            rows.append((start, draw(st.integers(1, high - start)), low, high, 0, fade))
+    return rows, width
 
 
 @settings(max_examples=60, deadline=None)
@@ -70,7 +71,7 @@ def test_kernel_equals_the_slow_reference(case: tuple[list[Row], int], seed: int
 
 def test_only_the_rows_within_the_bounds_are_rendered() -> None:
     pool = np.arange(100, dtype=np.int16)
-    rows = np.array([[0, 10, 0, 100, 0], [50, 5, 0, 100, 0], [70, 10, 0, 100, 0]], np.int64)
+    rows = np.array([[0, 10, 0, 100, 0, 0], [50, 5, 0, 100, 0, 0], [70, 10, 0, 100, 0, 0]], np.int64)
     out = np.zeros(5, np.float32)
     paste(pool, rows, np.ones(3, np.float32), np.zeros(0, np.float32), out, (1, 2))
     assert out.tolist() == [50, 51, 52, 53, 54]
@@ -84,7 +85,7 @@ def test_an_equal_power_fade_keeps_the_power_of_different_sounds() -> None:
     joins = []
     for _ in range(200):
         first, second = gen.integers(500, 190_000, 2)
-        rows = np.array([[first, 1000, 0, len(pool), 0], [second, 1000, 0, len(pool), 0]], np.int64)
+        rows = np.array([[first, 1000, 0, len(pool), 0, width], [second, 1000, 0, len(pool), 0, 0]], np.int64)
         out = np.zeros(2000, np.float32)
         paste(pool, rows, np.ones(2, np.float32), fade, out, (0, 2))
         joins.append(out[800:1200])
@@ -94,7 +95,7 @@ def test_an_equal_power_fade_keeps_the_power_of_different_sounds() -> None:
 
 def test_room_tone_runs_back_and_forth_without_a_seam() -> None:
     pool = (1000 * np.sin(np.arange(40) / 6)).astype(np.int16)
-    row = np.array([[35, 500, 0, 40, 40]], np.int64)
+    row = np.array([[35, 500, 0, 40, 40, 0]], np.int64)
     out = np.zeros(500, np.float32)
     paste(pool, row, np.ones(1, np.float32), np.zeros(0, np.float32), out, (0, 1))
     assert np.abs(np.diff(out)).max() <= np.abs(np.diff(pool.astype(float))).max()

@@ -36,7 +36,7 @@ from speechkit.cutpaste.inventory import Inventory, load_inventory
 from speechkit.cutpaste.onthefly import open_pasted
 from speechkit.cutpaste.plan import make_plan
 from speechkit.cutpaste.plan_file import Plan, save_plan
-from speechkit.cutpaste.render import Renderer, load_pool
+from speechkit.cutpaste.renderer import Renderer, load_pool
 from speechkit.data.batch import Utterance
 from speechkit.data.store import Word, load_cuts, make_cut, save_cuts
 from speechkit.rng import rng
