@@ -60,6 +60,17 @@ def test_commands_in_documents_parse(document: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.parent.name)
+def test_recipe_options_in_its_readme_are_accepted(recipe: Path) -> None:
+    shell = "".join(body for _, body in BLOCK.findall((recipe.parent / "README.md").read_text(encoding="utf-8")))
+    lines = [line for line in re.sub(r"\\\n\s*", " ", shell).splitlines() if line.startswith("./run.sh")]
+    assert lines
+    for line in lines:
+        words = _words(line)
+        done = subprocess.run(["bash", str(recipe), *words[1:], "--list"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.parent.name)
 def test_every_command_that_a_recipe_runs_is_accepted(recipe: Path, tmp_path: Path) -> None:
     record = tmp_path / "commands"
     empty_options = re.findall(r'^option\s+(\w+)\s+""', recipe.read_text(encoding="utf-8"), flags=re.MULTILINE)

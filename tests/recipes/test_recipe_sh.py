@@ -23,6 +23,9 @@ option noisy false "add noise"
 option exp exp/toy "experiment folder"
 option long_name "" "may be empty"
 """
+LIST = """
+list seeds 0 "a training per seed"
+"""
 PRINT = """
 if stage 0 "print"; then
   printf '%s|' "$nj" "$rate" "$noisy" "$exp" "$long_name"
@@ -97,6 +100,17 @@ def test_defaults_hold_without_options(printing: Recipe) -> None:
 def test_options_are_taken_in_both_forms(printing: Recipe, args: list[str], expected: str) -> None:
     done = printing.run(*args)
     assert (done.returncode, done.stdout) == (0, expected), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"), [([], "<0>"), (["--seeds", "0 1 2"], "<0><1><2>"), (["--seeds=7"], "<7>")]
+)
+def test_a_list_takes_words_and_may_begin_as_a_number(recipe: Recipe, args: list[str], expected: str) -> None:
+    recipe.write("""if stage 0 "print"; then\n  for seed in $seeds; do printf '<%s>' "$seed"; done\nfi""", LIST)
+    assert recipe.run(*args).stdout == expected
+    done = recipe.run("--seeds", " ")
+    message = "error: `--seeds` takes words separated by spaces, not ` `\nexpected: for example --seeds 0\n"
+    assert (done.returncode, done.stderr) == (2, message)
 
 
 @pytest.mark.parametrize(
