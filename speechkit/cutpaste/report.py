@@ -29,7 +29,7 @@ from speechkit.cutpaste.plan_file import Plan, Planned, joins_of, load_plan
 from speechkit.cutpaste.quality import click_levels, pitch_jumps, window_features
 from speechkit.cutpaste.renderer import Renderer, load_pool
 from speechkit.data.texts import read_texts
-from speechkit.errors import SpeechkitError
+from speechkit.errors import SpeechkitError, counted
 from speechkit.fingerprint import RUN_FILE, fingerprint
 from speechkit.report.html import render, sound_address
 from speechkit.report.tables import Table, as_text
@@ -268,10 +268,12 @@ def _tables(result: dict[str, Any]) -> list[Table]:
     tables.append(Table("Texts", ["measure", *sets], rows))
     summary = result["inventory"]
     plan = result["plan"]
-    rows = [[key.replace("_", " "), str(value)] for key, value in plan.items() if isinstance(value, str | int | float)]
+    shown_plan = {key: value for key, value in plan.items() if isinstance(value, str | int | float)}
+    rows = [[key.removeprefix("num_").replace("_", " "), str(value)] for key, value in shown_plan.items()]
     tables.append(Table("Plan", ["item", "value"], rows))
     if summary is not None:
-        kept = [[f"snippets of {size} words", str(count)] for size, count in summary["num_snippets"].items()]
+        sizes = summary["num_snippets"].items()
+        kept = [[f"snippets of {counted(int(size), 'word')}", str(count)] for size, count in sizes]
         dropped = [[f"left out: {kind}", str(count)] for kind, count in summary["dropped"].items()]
         hours = [["hours recorded", f"{summary['hours']:.2f}"], ["speakers", str(summary["num_speakers"])]]
         tables.append(Table("Inventory", ["item", "value"], hours + kept + dropped))
