@@ -98,7 +98,8 @@ def make_artifact(
             if scratch:
                 shutil.rmtree(out / scratch, ignore_errors=True)
         except BaseException:
-            if not resumable:
+            # nothing but a log is no work to go on with
+            if not resumable or {path.name for path in partial.glob("*")} <= {_MARK_FILE, LOG_FILE}:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
     return True

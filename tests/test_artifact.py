@@ -113,6 +113,15 @@ def test_a_failed_build_leaves_the_old_artifact_and_nothing_else(maker: Maker, e
     assert (maker.out / "config.yaml").read_text() == "word: a\n"
 
 
+def test_a_resumable_build_that_made_nothing_leaves_nothing(maker: Maker) -> None:
+    def refuse(folder: Path) -> None:
+        raise SpeechkitError("no")
+
+    with pytest.raises(SpeechkitError):
+        maker.make(build=refuse, resumable=True)
+    assert maker.siblings() == ["in.txt"]
+
+
 def test_resumable_work_is_kept_for_the_same_fingerprint_only(maker: Maker) -> None:
     seen: list[bool] = []
 

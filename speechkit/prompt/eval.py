@@ -97,7 +97,7 @@ def run(
         torch.set_num_threads(config.predict.threads)
         ulm = load_ulm(lm)
         labelled = read_labelled(test, configs[0].task, ulm, check_nats=False)
-        check_overlap(config, prompts, lm, labelled)
+        check_overlap(config, prompts, lm, labelled, test.units)
         baseline_data = None
         if train is not None:
             check_same_training(prompts, train)

@@ -34,12 +34,16 @@ def check_one_task(prompts: Sequence[Path], configs: Sequence[PromptTrainConfig]
             )
 
 
-def check_overlap(config: EvalConfig, prompts: Sequence[Path], lm: Path, test: Labelled) -> None:
-    """Refuse a test set that prompts or language model were trained on; where that is allowed, tell."""
-    for prompt in prompts:
-        summary = overlap_with_training(test.cuts, prompt)
+def check_overlap(config: EvalConfig, prompts: Sequence[Path], lm: Path, test: Labelled, units: Path) -> None:
+    """Refuse a test set that prompts, language model or codebook were trained on; where that is allowed, tell.
+
+    Args:
+        units: of the test set; they carry what their codebook was trained on.
+    """
+    for trained, name in [*((prompt, "the test set") for prompt in prompts), (units, "the test set and its codebook")]:
+        summary = overlap_with_training(test.cuts, trained)
         if summary is not None:
-            refuse_overlap(summary, "the test set", allowed=config.allow_overlap)
+            refuse_overlap(summary, name, allowed=config.allow_overlap)
     seen = trained_on(lm, [row.utt_id for row in test.rows], name="the test set")
     if seen and not config.allow_overlap:
         raise CheckFailed(

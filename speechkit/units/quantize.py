@@ -11,6 +11,7 @@ import orjson
 from speechkit import log
 from speechkit.artifact import make_artifact, write_json
 from speechkit.data.batch import Utterance
+from speechkit.data.overlap import TRAINING_SET_FILE, TrainingSet, load_training_set
 from speechkit.data.store import audio_path, load_cuts
 from speechkit.data.stream import manifest_path
 from speechkit.errors import ConfigError, counted
@@ -36,6 +37,7 @@ class _Part:
     utterances: Sequence[Utterance]
     bpe: Tokenizer | None
     num_jobs: int
+    heard: TrainingSet | None  # what the codebook was trained on
 
     def write(self, folder: Path, shard: Shard | None) -> None:
         """Encode all, or the utterances of a shard."""
@@ -66,6 +68,8 @@ class _Part:
             **self._tokenize(folder, path),
         }
         write_json(folder / ABOUT_FILE, about)
+        if self.heard is not None:
+            self.heard.save(folder / TRAINING_SET_FILE)
 
     def _tokenize(self, folder: Path, path: Path) -> dict[str, object]:
         """Add tokens to each line; what units.json says of them."""
@@ -111,12 +115,13 @@ def run(
     found = list(load_cuts(cuts))
     utterances = sounds_of(found, extractor)
     tokenizer = None if bpe is None else load_bpe(bpe, codebook_print=book.fingerprint)
-    part = _Part(config, book, extractor, utterances, tokenizer, num_jobs)
+    part = _Part(config, book, extractor, utterances, tokenizer, num_jobs, load_training_set(codebook))
     inputs = {
         "cuts": manifest_path(cuts),
         "codebook": codebook / CODEBOOK_FILE,
         "centres": codebook / TENSORS_FILE,
         **({} if bpe is None else {"bpe": bpe}),
+        **({} if part.heard is None else {"training_set": codebook / TRAINING_SET_FILE}),
     }
 
     def make(folder: Path, suffix: str, build: Callable[[Path], None]) -> bool:

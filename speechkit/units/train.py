@@ -12,6 +12,7 @@ import safetensors.numpy
 from speechkit import log
 from speechkit.artifact import make_artifact, publish_file, write_json
 from speechkit.data.batch import Utterance
+from speechkit.data.overlap import TRAINING_SET_FILE, heard_of_cuts, training_set
 from speechkit.data.store import audio_path, load_cuts
 from speechkit.data.stream import manifest_path
 from speechkit.errors import counted
@@ -54,6 +55,7 @@ def run(config: KmeansConfig, *, cuts: Path, out: Path, num_jobs: int = 1, force
             "passes": state.history,
         }
         codebook_of(state.centres_KD, config.features, extractor, scale=scale, notes=notes).save(folder)
+        training_set(heard_of_cuts(found)).save(folder / TRAINING_SET_FILE)
 
     inputs = {"cuts": manifest_path(cuts)}
     if isinstance(config.features, SslConfig) and config.features.checkpoint:

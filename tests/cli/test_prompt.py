@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from prompt_corpus import train_lm, write_source
 
+from speechkit.data.overlap import TRAINING_SET_FILE, heard_of_manifest, training_set
+
 Run = Callable[..., Any]
 SHORT = ("--set", "optim.num_steps=6", "--set", "optim.warmup_steps=2")
 
@@ -175,6 +177,17 @@ def test_a_test_set_that_was_trained_on_is_refused(exp: Path, run_speechkit: Run
     assert "the unit language model was trained on 100 utterances of the test set" in refused.stderr
     allowed = run_speechkit(*words, "--units", "lm-data/units", "--cuts", "lm-data/cuts", "--allow-overlap")
     assert allowed.exit_code == 0 and "was trained on 100 utterances" in allowed.stderr
+
+
+def test_a_test_set_that_its_codebook_was_trained_on_is_refused(exp: Path, run_speechkit: Run) -> None:
+    # as `units quantize` leaves it when the codebook was trained on these utterances
+    shutil.copytree("test/units", "units")
+    training_set(heard_of_manifest(Path("test/cuts"))).save(Path("units") / TRAINING_SET_FILE)
+    words = ("prompt", "eval", "exp", "--lm", "lm", "--out", "r", "--baselines", "none")
+    refused = run_speechkit(*words, "--units", "units", "--cuts", "test/cuts")
+    assert refused.exit_code == 3 and "error: the test set and its codebook: " in refused.stderr
+    allowed = run_speechkit(*words, "--units", "units", "--cuts", "test/cuts", "--allow-overlap")
+    assert allowed.exit_code == 0, allowed.stderr
 
 
 def frames_of(units: Path, folder: Path) -> Path:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from speechkit.config import load_config
+from speechkit.data.overlap import overlap_with_training
 from speechkit.data.store import load_cuts, save_cuts
 from speechkit.errors import ConfigError, SpeechkitError
 from speechkit.jobs.shard import Shard, Sharing
@@ -42,6 +43,15 @@ def test_jobs_change_no_byte_of_a_codebook(corpus: Path, book: Path, tmp_path: P
     train.run(config(), cuts=corpus, out=tmp_path / "km", num_jobs=3)
     assert content(tmp_path / "km") == content(book)
     assert not (tmp_path / "km" / "work").exists()
+
+
+def test_units_know_what_their_codebook_was_trained_on(corpus: Path, book: Path, tmp_path: Path) -> None:
+    cuts = list(load_cuts(corpus))
+    save_cuts(cuts[:5], tmp_path / "some.jsonl.gz")
+    train.run(config(), cuts=tmp_path / "some.jsonl.gz", out=tmp_path / "km")
+    quantize.run(QuantizeConfig(), cuts=corpus, codebook=tmp_path / "km", out=tmp_path / "units")
+    summary = overlap_with_training(cuts, tmp_path / "units")
+    assert summary is not None and summary["by"] == {"id": 5, "audio": 5}
 
 
 @pytest.mark.parametrize("where", ["frames", "passes"])
