@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from command_line import all_commands
+from source_code import REPO
 
 
 def _line(param: Any) -> str:
@@ -47,3 +48,30 @@ def test_options_of_one_name_mean_the_same_everywhere() -> None:
                 repeatable.setdefault(param.opts[0], {}).setdefault(bool(param.is_flag), []).append(" ".join(words))
     mixed = {name: by_kind for name, by_kind in repeatable.items() if len(by_kind) > 1}
     assert not mixed, f"a flag in one command, an option with a value in another: {mixed}"
+
+
+SHOWING = [words[1:] for words, command in all_commands() if any("--show-config" in p.opts for p in command.params)]
+DECIDING = {  # what decides the config stays required
+    ("data", "prepare"): ["fsdd"],
+    ("train",): ["egs/fewtexts/conf/ctc.yaml"],
+    ("cutpaste", "select"): ["--num", "3"],
+    ("prompt", "train"): ["egs/speech_commands_prompt/conf/commands.yaml"],
+    ("prompt", "icl"): [
+        "egs/digits_prompt/conf/icl.yaml",
+        *("--set", "warmup=[{name: a, label: text, units: u, cuts: c}]"),
+        *("--set", "evaluation=[{name: b, label: text, units: u, cuts: c}]"),
+    ],
+    ("prompt", "import"): ["--from", "gslm"],
+}
+
+
+@pytest.mark.parametrize("words", SHOWING, ids=" ".join)
+def test_show_config_needs_no_files(words: tuple[str, ...], run_speechkit: Callable[..., Any]) -> None:
+    deciding = DECIDING.get(words, [])
+    own = [str(REPO / word) if word.startswith("egs/") else word for word in deciding]
+    shown = run_speechkit(*words, *own, "--show-config")
+    assert shown.exit_code == 0 and "  # " in shown.stdout, shown.stderr
+    if deciding:
+        refused = run_speechkit(*words, "--show-config")
+        assert refused.exit_code == 2 and "error: missing" in refused.stderr
+    assert run_speechkit(*words, *own).exit_code == 2  # without it the files are required again
