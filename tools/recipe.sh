@@ -105,7 +105,7 @@ _set() { # _set --NAME VALUE WORDS...: check and assign, never evaluate; WORDS a
   local key=${1#--} type='' pattern='' default
   _check_name "$1"
   key=${key//-/_} default=_default_$key default=${!default}
-  if [[ $_lists == *" $key "* ]]; then type='words separated by spaces' pattern='[^ ]'
+  if [[ $_lists == *" $key "* ]]; then type='words separated by spaces' pattern='^[[:alnum:]_.:/+-]+( +[[:alnum:]_.:/+-]+)*$'
   elif [[ $default =~ ^-?[0-9]+$ ]]; then type='a whole number' pattern='^-?(0|[1-9][0-9]{0,17})$'
   elif [[ $default =~ ^-?[0-9]*\.[0-9]+$ ]]; then type='a number' pattern='^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'
   elif [[ $default =~ ^(true|false)$ ]]; then type='true or false' pattern='^(true|false)$'

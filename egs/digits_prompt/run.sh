@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../../tools/recipe.sh"
 option corpus   data/fsdd "free-spoken-digit-dataset: a git clone, or a folder with manifest.tsv; absolute path"
-option tasks    digits "of digits, ten-shot, speaker, strings, words, orders and icl (examples in the context)"
+list   tasks    digits "of digits, ten-shot, speaker, strings, words, orders and icl (examples in the context)"
 option words    ""    "folder of dspspeech20, for words and icl; absolute path"
 option orders   ""    "folder of barista, for orders; absolute path"
 list   methods  "lora prompt head full" "what is trained; each is a row of the table"

@@ -171,6 +171,10 @@ def _tokens_of(
     tokens["cut_start"] = np.minimum(cut_starts, (starts + ends) // 2)
     tokens["cut_end"] = np.maximum(cut_ends, (starts + ends) // 2)
     tokens["start"], tokens["end"] = starts, ends
+    before, after = np.append(0, ends[:-1]), np.append(starts[1:], len(samples))
+    cut_starts, cut_ends = tokens["cut_start"], tokens["cut_end"]
+    tokens["quiet_start"] = np.maximum(0, np.minimum(starts - cut_starts, cut_starts - before))
+    tokens["quiet_end"] = np.maximum(0, np.minimum(cut_ends - ends, after - cut_ends))
     tokens["confidence"] = [word.confidence for word in words]
     tokens["joined"][:-1] = is_joined & (tokens["cut_end"][:-1] == tokens["cut_start"][1:])
     symbols: list[str | None] = [None, *(word.symbol for word in words), None]

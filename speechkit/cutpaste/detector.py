@@ -32,17 +32,19 @@ def detectability(
         join_groups, groups: the text of each row, so that nothing is learned about the texts.
         weights: of joins (K,) and natural boundaries (N,), as of `balance`; none: one each.
     Returns:
-        The area, nan when natural boundaries are of fewer than two groups or everything weighs nothing.
+        The area, nan when joins or natural boundaries with weight are of fewer groups than folds.
     """
     own, others = weights or (np.ones(len(joins)), np.ones(len(natural)))
-    if len(set(groups)) < 2 or not own.any() or not others.any():
+    weighed = [{name for name, w in zip(*side, strict=True) if w} for side in ((join_groups, own), (groups, others))]
+    if min(map(len, weighed)) < NUM_FOLDS:
         return float("nan")
     rows = np.concatenate([joins, natural])
     labels = np.concatenate([np.ones(len(joins)), np.zeros(len(natural))])
     weight = np.concatenate([own / own.sum(), others / others.sum()]) * (len(rows) / 2)
-    names = [f"join {name}" for name in join_groups] + [f"natural {name}" for name in groups]
-    order = {name: number for number, name in enumerate(sorted(set(names)))}
-    folds = np.array([order[name] % NUM_FOLDS for name in names])
+    # a text of both sides is one group; those of natural boundaries come first, so that every fold has some
+    order = [*sorted(weighed[1]), *sorted({*groups, *join_groups} - weighed[1])]
+    fold_of = {name: number % NUM_FOLDS for number, name in enumerate(order)}
+    folds = np.array([fold_of[name] for name in (*join_groups, *groups)])
     scores = np.zeros(len(rows))
     for fold in range(NUM_FOLDS):
         held = folds == fold

@@ -27,6 +27,8 @@ TOKEN = np.dtype(
         ("end", "<i4"),
         ("cut_start", "<i4"),  # where it is cut
         ("cut_end", "<i4"),
+        ("quiet_start", "<i4"),  # samples on either side of the cut in which its recording has no word
+        ("quiet_end", "<i4"),
         ("confidence", "<f4"),
         ("duration_z", "<f4"),  # deviation of its duration from the mean of its word
         ("joined", "?"),  # the next token is the next word and begins where this one is cut

@@ -1,8 +1,9 @@
 """Plans: which snippets make which utterance. A folder of three small files that renders to the same samples anywhere.
 
 `plan.jsonl`, an utterance per line: `{"id", "speaker", "text", "pieces": [[source, first sample, end sample,
-[word start, word end, ...]], ...], "pauses": [samples after each piece but the last], "lead", "tail", "cost"}`;
-`sources.jsonl`, the recordings it needs, as in the inventory, plus their gain; `plan.json`, the rest.
+[word start, word end, ...], [quiet samples at its start, at its end]], ...], "pauses": [samples after each piece but
+the last], "lead", "tail", "cost"}`; `sources.jsonl`, the recordings it needs, as in the inventory, plus
+their gain; `plan.json`, the rest.
 """
 
 from __future__ import annotations
@@ -27,12 +28,17 @@ HEADER_FILE = "plan.json"
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of one source, samples from its start, end exclusive; `marks` hold (start, end) of each word in it."""
+    """A stretch of one source, samples from its start, end exclusive.
+
+    `marks` hold (start, end) of each word in it; `quiet`: as many samples before and behind its start, and its end,
+    are of no word.
+    """
 
     source: int
     start: int
     end: int
     marks: tuple[tuple[int, int], ...]
+    quiet: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,9 @@ def save_plan(plan: Plan, folder: Path) -> None:
 
 def plan_line(utterance: Planned) -> bytes:
     """An utterance as a line of plan.jsonl."""
-    pieces = [[p.source, p.start, p.end, [place for mark in p.marks for place in mark]] for p in utterance.pieces]
+    pieces = [
+        [p.source, p.start, p.end, [place for mark in p.marks for place in mark], p.quiet] for p in utterance.pieces
+    ]
     return orjson.dumps(
         {
             "id": utterance.utt_id,
@@ -158,15 +166,19 @@ def join_places(utterance: Planned) -> list[int]:
 
 
 def _planned(record: dict[str, Any]) -> Planned:
-    pieces = tuple(
-        Piece(int(source), int(start), int(end), tuple(zip(map(int, marks[::2]), map(int, marks[1::2]), strict=True)))
-        for source, start, end, marks in record["pieces"]
-    )
+    pieces = tuple(_piece(*fields) for fields in record["pieces"])
     return Planned(
         utt_id=str(record["id"]), speaker=str(record["speaker"]), text=str(record["text"]), pieces=pieces,
         pauses=tuple(map(int, record["pauses"])), lead=int(record["lead"]), tail=int(record["tail"]),
         cost=float(record["cost"]),
     )  # fmt: skip
+
+
+def _piece(source: int, start: int, end: int, marks: list[int], quiet: Sequence[int] = (0, 0)) -> Piece:
+    """A piece of a line; those of older plans do not say how quiet it is at their edges."""
+    places = tuple(zip(map(int, marks[::2]), map(int, marks[1::2]), strict=True))
+    before, after = map(int, quiet)
+    return Piece(int(source), int(start), int(end), places, (before, after))
 
 
 def fault_of(utterance: Planned, sources: Sequence[Source]) -> str:
@@ -184,4 +196,6 @@ def fault_of(utterance: Planned, sources: Sequence[Source]) -> str:
             return f"there is no source {piece.source}"
         if not 0 <= piece.start < piece.end <= sources[piece.source].num_samples:
             return f"samples {piece.start}-{piece.end} are not within source {piece.source}"
+        if not piece.marks:
+            return f"samples {piece.start}-{piece.end} of source {piece.source} hold no word"
     return ""

@@ -73,12 +73,11 @@ def load_pool(sources: Sequence[Source], wanted: Sequence[int], *, spill: Path |
 
 
 class _Stretch(NamedTuple):
-    """A row for the kernel, its source, and the samples of quiet at its start and end that belong to no word."""
+    """A row for the kernel, its source, and how many samples around its start and its end are of no word."""
 
     row: tuple[int, int, int, int, int]
     source: int
-    quiet_before: int
-    quiet_after: int
+    quiet: tuple[int, int]
 
 
 class Renderer:
@@ -97,7 +96,7 @@ class Renderer:
         for utterance in utterances:
             own = list(_stretches(utterance, plan.sources, pool.first))
             fades = [
-                min(max(shortest, 2 * min(left.quiet_after, right.quiet_before)), longest)
+                min(max(shortest, 2 * min(left.quiet[1], right.quiet[0])), longest)
                 for left, right in itertools.pairwise(own)
             ]
             rows += [(*stretch.row, fade) for stretch, fade in zip(own, [*fades, 0], strict=True)]
@@ -135,7 +134,7 @@ def _stretches(utterance: Planned, sources: Sequence[Source], first: np.ndarray)
                 # where the walk begins depends on the place, so that pauses of one source differ
                 step = position % source.room_samples + 2 * source.room_samples
                 row = (step, size, low, low + source.room_samples, source.room_samples)
-                return _Stretch(row, number, size, size)
+                return _Stretch(row, number, (size, size))
         raise SpeechkitError(f"no recording of `{utterance.utt_id}` has room tone for its pause")
 
     if utterance.lead:
@@ -145,7 +144,7 @@ def _stretches(utterance: Planned, sources: Sequence[Source], first: np.ndarray)
         low = int(first[piece.source])
         size = piece.end - piece.start
         row = (low + piece.start, size, low, low + sources[piece.source].num_samples, 0)
-        yield _Stretch(row, piece.source, piece.marks[0][0] - piece.start, piece.end - piece.marks[-1][1])
+        yield _Stretch(row, piece.source, piece.quiet)
         position += size
         if index < len(utterance.pauses) and utterance.pauses[index]:
             yield room(utterance.pauses[index], [piece.source, pieces[index + 1].source])

@@ -12,7 +12,7 @@ from speechkit.cutpaste.plan_file import Piece
 from speechkit.kernels.snippets import Tables, Weights, choose
 from speechkit.rng import derive_seed
 
-_PLACES = ["source", "start", "end", "cut_start", "cut_end"]
+_PLACES = ["source", "start", "end", "cut_start", "cut_end", "quiet_start", "quiet_end"]
 _KEPT_SOURCE = 4.0  # cost that a word of the preferred recording saves
 
 
@@ -84,7 +84,7 @@ def pieces_of(inventory: Inventory, choice: Choice) -> tuple[Piece, ...]:
     for token, size in choice.runs:
         own = inventory.tokens[token : token + size][_PLACES].tolist()
         marks = tuple(record[1:3] for record in own)
-        pieces.append(Piece(own[0][0], own[0][3], own[-1][4], marks))
+        pieces.append(Piece(own[0][0], own[0][3], own[-1][4], marks, quiet=(own[0][5], own[-1][6])))
     return tuple(pieces)
 
 

@@ -259,16 +259,16 @@ def _shares_near_text(items: list[Heard], known: TrainingSet) -> npt.NDArray[np.
     return hits
 
 
-def overlap_with_training(cuts: Iterable[MonoCut], exp: Path) -> dict[str, Any] | None:
+def overlap_with_training(cuts: Iterable[MonoCut], exp: Path, *, name: str = "the model") -> dict[str, Any] | None:
     """What cuts share with the training data of a model, with a warning if it is anything; None if it does not say."""
     known = load_training_set(exp)
     if known is None:
         return None
     summary = find_overlap(heard_of_cuts(cuts), known).summary()
     if summary["num_overlapping"]:
-        log.warn(describe_overlap(summary))
+        log.warn(f"{name}: {describe_overlap(summary)}")
     if summary["unchecked"]:
-        log.warn(f"the model does not say what {', '.join(summary['unchecked'])} it was trained on")
+        log.warn(f"{name} does not say what {', '.join(summary['unchecked'])} it was trained on")
     return summary
 
 

@@ -40,10 +40,10 @@ def check_overlap(config: EvalConfig, prompts: Sequence[Path], lm: Path, test: L
     Args:
         units: of the test set; they carry what their codebook was trained on.
     """
-    for trained, name in [*((prompt, "the test set") for prompt in prompts), (units, "the test set and its codebook")]:
-        summary = overlap_with_training(test.cuts, trained)
+    for trained, name in [*((prompt, f"`{prompt}`") for prompt in prompts), (units, "the codebook")]:
+        summary = overlap_with_training(test.cuts, trained, name=name)
         if summary is not None:
-            refuse_overlap(summary, name, allowed=config.allow_overlap)
+            refuse_overlap(summary, f"the test set and {name}", allowed=config.allow_overlap)
     seen = trained_on(lm, [row.utt_id for row in test.rows], name="the test set")
     if seen and not config.allow_overlap:
         raise CheckFailed(

@@ -90,7 +90,7 @@ def run(config: VocoderConfig, *, units: Path, cuts: Path, out: Path, num_jobs: 
             frames_per_second=unit_set.times.frames_per_second, first_sample=times.first_sample, speakers=tuple(names),
             network=shape.model_dump(mode="json"), features=features,
         )  # fmt: skip
-        measured = _measure(Vocoder(about, net), dev, bands_NF.mean(0), config)
+        measured = _measure(Vocoder(about, net.cpu()), dev, bands_NF.mean(0), config)
         save_vocoder(folder, about.model_copy(update={"measured": measured}), net)
         print(_table(measured, len(dev)))
 

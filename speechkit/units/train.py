@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ def run(config: KmeansConfig, *, cuts: Path, out: Path, num_jobs: int = 1, force
             "passes": state.history,
         }
         codebook_of(state.centres_KD, config.features, extractor, scale=scale, notes=notes).save(folder)
-        training_set(heard_of_cuts(found)).save(folder / TRAINING_SET_FILE)
+        heard = training_set(heard_of_cuts(found))
+        # sounds were clustered, not texts
+        values = {key: own[:0] if key.startswith("text") else own for key, own in heard.values.items()}
+        replace(heard, values=values).save(folder / TRAINING_SET_FILE)
 
     inputs = {"cuts": manifest_path(cuts)}
     if isinstance(config.features, SslConfig) and config.features.checkpoint:

@@ -171,7 +171,7 @@ def test_damaged_weights_are_told(exp: Path, run_speechkit: Run) -> None:
 def test_a_test_set_that_was_trained_on_is_refused(exp: Path, run_speechkit: Run) -> None:
     words = ("prompt", "eval", "exp", "--lm", "lm", "--out", "r", "--baselines", "none")
     refused = run_speechkit(*words, "--units", "train/units", "--cuts", "train/cuts")
-    assert refused.exit_code == 3 and "error: the test set: " in refused.stderr
+    assert refused.exit_code == 3 and "error: the test set and `exp`: " in refused.stderr
     refused = run_speechkit(*words, "--units", "lm-data/units", "--cuts", "lm-data/cuts")
     assert refused.exit_code == 3
     assert "the unit language model was trained on 100 utterances of the test set" in refused.stderr
@@ -185,7 +185,7 @@ def test_a_test_set_that_its_codebook_was_trained_on_is_refused(exp: Path, run_s
     training_set(heard_of_manifest(Path("test/cuts"))).save(Path("units") / TRAINING_SET_FILE)
     words = ("prompt", "eval", "exp", "--lm", "lm", "--out", "r", "--baselines", "none")
     refused = run_speechkit(*words, "--units", "units", "--cuts", "test/cuts")
-    assert refused.exit_code == 3 and "error: the test set and its codebook: " in refused.stderr
+    assert refused.exit_code == 3 and "error: the test set and the codebook: " in refused.stderr
     allowed = run_speechkit(*words, "--units", "units", "--cuts", "test/cuts", "--allow-overlap")
     assert allowed.exit_code == 0, allowed.stderr
 

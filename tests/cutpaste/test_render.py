@@ -175,8 +175,11 @@ def _even(name: str, room_start: int) -> Source:
 
 @pytest.mark.parametrize(("quiet_fade_ms", "fades"), [(1.0, [8, 8, 8, 8]), (2.0, [10, 16, 12, 8])])
 def test_gain_fade_pause_and_joins_of_a_plan_made_by_hand(quiet_fade_ms: float, fades: list[int]) -> None:
-    # quiet beside the words: 5 and 9 samples, 6 and 3, 5 and 5
-    pieces = (Piece(0, 10, 50, ((15, 41),)), Piece(1, 10, 50, ((16, 47),)), Piece(0, 40, 70, ((45, 65),)))
+    pieces = (
+        Piece(0, 10, 50, ((15, 41),), quiet=(5, 9)),
+        Piece(1, 10, 50, ((16, 47),), quiet=(6, 3)),
+        Piece(0, 40, 70, ((45, 65),), quiet=(5, 5)),
+    )
     utterance = Planned("u", "anna", "ba ba ba", pieces, pauses=(20, 0), lead=10, tail=0, cost=0.0)
     paste = PasteConfig(fade_ms=1.0, quiet_fade_ms=quiet_fade_ms)  # 8 samples, and up to 16
     plan = Plan([utterance], [_even("a", 80), _even("b", -1)], [0.0, 6.0], paste, {})

@@ -108,9 +108,10 @@ def test_options_are_taken_in_both_forms(printing: Recipe, args: list[str], expe
 def test_a_list_takes_words_and_may_begin_as_a_number(recipe: Recipe, args: list[str], expected: str) -> None:
     recipe.write("""if stage 0 "print"; then\n  for seed in $seeds; do printf '<%s>' "$seed"; done\nfi""", LIST)
     assert recipe.run(*args).stdout == expected
-    done = recipe.run("--seeds", " ")
-    message = "error: `--seeds` takes words separated by spaces, not ` `\nexpected: for example --seeds 0\n"
-    assert (done.returncode, done.stderr) == (2, message)
+    for wrong in (" ", "*", "0;1"):
+        done = recipe.run("--seeds", wrong)
+        message = f"error: `--seeds` takes words separated by spaces, not `{wrong}`\nexpected: for example --seeds 0\n"
+        assert (done.returncode, done.stderr) == (2, message)
 
 
 @pytest.mark.parametrize(
