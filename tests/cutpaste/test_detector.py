@@ -55,6 +55,16 @@ def test_rows_of_one_text_are_never_on_both_sides() -> None:
     assert 0.25 < detectability(rows[:100], rows[100:], names, names) < 0.75
 
 
+@pytest.mark.parametrize("num_texts", [40, 41, 43])
+def test_a_text_of_both_sides_is_never_learned_and_tested(num_texts: int) -> None:
+    gen = np.random.default_rng(0)
+    texts = np.repeat(np.arange(num_texts), 4)
+    own = gen.normal(size=(num_texts, 60))  # what each text sounds like, the same at joins and elsewhere
+    joins, natural = (own[texts] + 0.1 * gen.normal(size=(len(texts), 60)) for _ in range(2))
+    names = [f"text {number}" for number in texts]
+    assert 0.4 < detectability(joins, natural, names, names) < 0.6
+
+
 def _frequencies(words: list[str], weights: np.ndarray) -> dict[str, float]:
     return {word: float(weights[[own == word for own in words]].sum()) for word in "abc"}
 
@@ -88,5 +98,7 @@ def test_other_words_are_no_joins() -> None:
 def test_nothing_to_compare_is_no_area() -> None:
     rows = np.zeros((4, 2))
     assert np.isnan(detectability(rows, rows, list("abcd"), ["one text"] * 4))
+    some = (np.ones(4), np.array([1.0, 1.0, 1.0, 0.0]))
+    assert np.isnan(detectability(rows, rows, list("abcd"), list("abcd"), some))
     unlike = balance([("a", "b")] * 4, [("c", "d")] * 4)
     assert np.isnan(detectability(rows, rows, list("abcd"), list("abcd"), unlike))

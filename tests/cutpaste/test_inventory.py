@@ -42,6 +42,27 @@ def test_a_short_gap_is_cut_inside_it_and_neighbours_share_the_cut(inventory: In
         assert before["end"] <= before["cut_end"] <= after["start"]
 
 
+def test_around_a_cut_no_word_is_nearer_than_its_quiet(tmp_path: Path) -> None:
+    samples = 0.2 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    write_flac(tmp_path / "a.flac", samples.clip(-1, 1), RATE)
+    times = [Word("a", 0.05, 0.2), Word("b", 0.27, 0.2), Word("c", 0.47, 0.1), Word("d", 0.75, 0.2)]
+    cut = make_cut(
+        "utt", tmp_path / "a.flac", sampling_rate=RATE, num_samples=RATE, text="a b c d", speaker="anna",
+        tiers={"word": times},
+    )  # fmt: skip
+    tokens = collect_cut(cut, InventoryConfig(snap_ms=0)).tokens
+    milliseconds = {name: (tokens[name] * 1000 // RATE).tolist() for name in ("quiet_start", "quiet_end")}
+    # 50 ms to the start of the recording; gaps of 20, 0 and 180 ms, cut in the middle; 50 ms to the end
+    assert milliseconds == {"quiet_start": [0, 10, 0, 90], "quiet_end": [10, 0, 90, 0]}
+    tokens = collect_cut(cut, InventoryConfig(snap_ms=15)).tokens
+    for edge in ("start", "end"):
+        for at, quiet in zip(tokens[f"cut_{edge}"].tolist(), tokens[f"quiet_{edge}"].tolist(), strict=True):
+            assert quiet >= 0 and at - quiet >= 0 and at + quiet <= RATE
+            for word in times:
+                first, end = (round(s * RATE) for s in (word.start_seconds, word.start_seconds + word.duration_seconds))
+                assert quiet == 0 or at + quiet <= first or at - quiet >= end
+
+
 def test_of_a_long_gap_only_the_margins_stay_with_the_words(tmp_path: Path) -> None:
     corpus = make_paste_corpus(tmp_path / "corpus", num_speakers=1, texts=["ba de"], gap_seconds=0.5)
     first, second = make_inventory(corpus, tmp_path / "inv", max_margin_ms=100, snap_ms=10).tokens

@@ -165,6 +165,20 @@ def test_a_plan_is_read_back_as_it_was_written(inventory: Inventory, tmp_path: P
     assert load_plan(tmp_path) == plan
 
 
+def test_an_older_plan_has_one_length_of_fades(inventory: Inventory, tmp_path: Path) -> None:
+    save_plan(plan_of(inventory), tmp_path)
+    header = json.loads((tmp_path / "plan.json").read_text())
+    assert header["paste"].pop("quiet_fade_ms") > header["paste"]["fade_ms"]
+    (tmp_path / "plan.json").write_text(json.dumps(header))
+    lines = [json.loads(line) for line in (tmp_path / "plan.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["pieces"] = [piece[:4] for piece in line["pieces"]]
+    (tmp_path / "plan.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    plan = load_plan(tmp_path)
+    assert plan.paste.quiet_fade_ms == plan.paste.fade_ms
+    assert {piece.quiet for utterance in plan.utterances for piece in utterance.pieces} == {(0, 0)}
+
+
 def _edit(folder: Path, change: object) -> None:
     lines = (folder / "plan.jsonl").read_text().splitlines()
     record = json.loads(lines[1])
@@ -185,6 +199,7 @@ def _edit(folder: Path, change: object) -> None:
         (lambda r: r.update(id="../../outside"), "can not be the name of a file"),
         (lambda r: r.update(id="cp-uniform-0-000000"), "occurs twice"),
         (lambda r: r.update(pieces="abc"), "not a line of a plan"),
+        (lambda r: (r["pieces"].append([0, 0, 9, [], [0, 0]]), r["pauses"].append(0)), "hold no word"),
     ],
 )
 def test_a_damaged_line_is_named(inventory: Inventory, tmp_path: Path, change: object, what: str) -> None:
@@ -228,6 +243,7 @@ def test_a_change_of_the_excluded_texts_makes_the_plan_anew(
         {"num": 5, "paste": {"pause_ms": [200, 50]}},
         {"num": 5, "paste": {"pause_ms": [-200, -50]}},
         {"num": 5, "paste": {"lead_ms": [-100, 0]}},
+        {"num": 5, "paste": {"fade_ms": 10, "quiet_fade_ms": 5}},
         {"num": 5, "paste": {"lead_ms": [0, 1e9]}},
         {"ratio": 1e30},
         {"hours": 1e6},

@@ -16,7 +16,7 @@ from speechkit.cutpaste.exclude import Exclusion
 from speechkit.cutpaste.inventory import Inventory, Source, load_inventory
 from speechkit.cutpaste.joins import edge_distances
 from speechkit.cutpaste.plan import make_plan
-from speechkit.cutpaste.plan_file import Piece, Plan, Planned, join_places, load_plan, save_plan
+from speechkit.cutpaste.plan_file import Piece, Plan, Planned, join_places, joins_of, load_plan, save_plan
 from speechkit.cutpaste.render import run_render, word_times
 from speechkit.cutpaste.renderer import Pool, Renderer, load_pool
 from speechkit.cutpaste.select import Selector
@@ -65,6 +65,14 @@ def test_the_cut_of_a_rendered_utterance_carries_words_joins_and_sources(invento
         custom = cut.supervisions[0].custom["cutpaste"]
         assert custom["joins"] == [place / RATE for place in join_places(utterance)]
         assert set(custom["sources"]) == {plan.sources[piece.source].utt_id for piece in utterance.pieces}
+
+
+def test_joins_lie_between_the_words_that_are_named(inventory: Inventory) -> None:
+    for utterance in plan_of(inventory, paste={"pause_prob": 0.3}).utterances:
+        times = word_times(utterance, RATE)
+        for place, words in joins_of(utterance):
+            before = [word for word in times if word.start_seconds * RATE < place]
+            assert words == (before[-1].symbol, times[len(before)].symbol)
 
 
 def test_any_number_of_jobs_gives_the_same_bytes(inventory: Inventory, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,28 @@ def test_an_inventory_that_was_made_anew_is_not_that_of_the_plan(tone_words: Pat
     with log_to(tmp_path / "log.txt"):
         assert run_report(plan, num=5)["inventory"] is None
     assert "no longer the inventory of this plan" in (tmp_path / "log.txt").read_text()
+
+
+def test_words_of_natural_boundaries_are_known_where_none_is_missing(plan: Path) -> None:
+    source = load_plan(plan).sources[0]
+    words = source.text.split()
+    pairs = [pair for _, pair in report._boundaries(source)]
+    assert pairs == list(itertools.pairwise(words)) and len(pairs) > 1
+    assert {pair for _, pair in report._boundaries(replace(source, boundaries=source.boundaries[1:]))} == {("", "")}
+
+
+def test_the_second_answer_of_the_detector_is_of_balanced_words() -> None:
+    # the sound says which word is before a place, nothing else; joins have other words than natural boundaries
+    gen = np.random.default_rng(0)
+    made, natural = Places(), Places()
+    for places, share in ((made, 0.8), (natural, 0.2)):
+        is_a = gen.random(400) < share
+        places.windows = [np.stack([is_a, gen.normal(size=400)], axis=1).astype(float)]
+        places.words = [("a" if own else "b", "c") for own in is_a]
+        places.texts = [str(number // 4) + str(share) for number in range(400)]
+    raw, balanced = (report._splice_auc(made, natural, same_words=same_words) for same_words in (False, True))
+    assert raw is not None and raw > 0.75
+    assert balanced is not None and 0.4 < balanced < 0.6
 
 
 def test_joins_that_jump_are_measured_as_worse(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

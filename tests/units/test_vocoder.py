@@ -17,6 +17,7 @@ from speechkit.cli import main
 from speechkit.config import build_config
 from speechkit.data.store import load_cuts
 from speechkit.errors import SpeechkitError
+from speechkit.train import vocoder
 from speechkit.train.config_vocoder import VocoderConfig
 from speechkit.train.vocoder import distance_db, mel_of_units
 from speechkit.units.config_vocoder import ResynthConfig
@@ -47,6 +48,38 @@ def made(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["--vocoder", folder / "vocoder", "--cuts", corpus]
     speechkit("units", "resynth", folder / "units", *arguments, "--out", folder / "spoken")
     return folder
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bytes(
+    made: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = build_config(
+        VocoderConfig,
+        {
+            "dim": 16,
+            "num_mels": 32,
+            "num_blocks": 1,
+            "optim": {"num_steps": 12, "warmup_steps": 2},
+            "checkpoint": {"every_steps": 4},
+        },
+    )
+    vocoder.run(small, units=made / "units", cuts=corpus, out=tmp_path / "whole")
+    calls = []
+    make_batch = vocoder.VocoderMaterial.make_batch
+
+    def stop(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return make_batch(*args)
+
+    monkeypatch.setattr(vocoder.VocoderMaterial, "make_batch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        vocoder.run(small, units=made / "units", cuts=corpus, out=tmp_path / "out")
+    vocoder.run(small, units=made / "units", cuts=corpus, out=tmp_path / "out")
+    assert len(calls) < 7 + 12
+    for name in ("vocoder.json", "model.safetensors"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_bands_of_held_out_utterances_come_closer_than_their_mean(made: Path) -> None:
