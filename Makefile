@@ -9,7 +9,7 @@ WITHOUT := not slurm and not gpu and not k2
 
 .PHONY: help demo check test bench lock test-slurm test-k2 lint clean
 help:
-	@echo "make demo      a small corpus made on the spot, models with and without cut-and-paste, a report (about ten minutes)"
+	@echo "make demo      a small corpus made on the spot, models with and without cut-and-paste, a report (about twelve minutes)"
 	@echo "make check     format, lint, types, recipes, layers, sizes, fast tests (before each commit)"
 	@echo "make test      everything that needs no GPU"
 	@echo "make bench     one script per speed claim; prints JSON lines"
