@@ -208,6 +208,10 @@ def load_inventory(folder: Path) -> Inventory:
         ) from None
     inventory = Inventory(words=words, speakers=speakers, sources=sources, **arrays)
     tokens, snippets = inventory.tokens, inventory.snippets
+    if tokens.dtype.names and tokens.dtype != TOKEN:
+        raise SpeechkitError(
+            f"the inventory `{folder}` was made by another version of speechkit", hint="make it again with --force"
+        )
     fits = (
         tokens.dtype == TOKEN
         and snippets.dtype == SNIPPET

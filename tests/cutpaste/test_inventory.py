@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from make import make_broken_audio, make_wav
+from numpy.lib import recfunctions
 from paste_corpus import HISS, RATE, TEXTS, make_inventory, make_paste_corpus
 
 from speechkit.audio.io import write_flac
@@ -255,6 +257,15 @@ def test_a_damaged_inventory_is_named(tmp_path: Path, tone_words: Path) -> None:
     with pytest.raises(SpeechkitError, match="not a source") as caught:
         load_inventory(tmp_path / "inv")
     assert "sources.jsonl:11" in caught.value.render()
+
+
+def test_an_inventory_of_another_version_is_named(tmp_path: Path, inventory_folder: Path) -> None:
+    shutil.copytree(inventory_folder, tmp_path / "inv")
+    tokens = np.load(tmp_path / "inv" / "tokens.npy")
+    older = [name for name in tokens.dtype.names if not name.startswith("quiet")]
+    np.save(tmp_path / "inv" / "tokens.npy", recfunctions.repack_fields(tokens[older]))
+    with pytest.raises(SpeechkitError, match="was made by another version of speechkit"):
+        load_inventory(tmp_path / "inv")
 
 
 def test_keys_tell_all_runs_apart() -> None:
