@@ -7,7 +7,7 @@ option corpus data/fsdd "free-spoken-digit-dataset: a git clone, or a folder wit
 list axes "in-domain shifted coarse" "in-domain: other recordings; shifted: other speakers; coarse: one word each"
 list families "sub confusable pairflip" "types of wrong words of audit inject"
 list rates "0.1 0.3 0.45 0.6 0.8 0.95" "shares of wrong words"
-list   seeds "0 1"      "a training per axis, family, rate and seed"
+list seeds "0 1" "a training per axis, family, rate and seed"
 option strings 480      "digit strings, six words each on average; as many words one by one for the coarse axis"
 option parallel 2       "cells at once"
 option nj     2         "processes that make audio"
